@@ -1,0 +1,41 @@
+# `make run` starts the server, `make test` checks it; both set up .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# mypy takes files that are all named model.py one at a time.
+MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
+
+.PHONY: run test check format lock venv
+run: venv
+	@exec $(BIN)/upscale serve
+
+test: check
+	$(BIN)/python -m pytest
+
+check: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy cli.py gateway export embedded/*.py tests model_repository/*/1/[!m]*.py
+	@for model in $(MODELS); do echo "mypy $$model"; $(BIN)/mypy $$model || exit 1; done
+
+format: venv
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+venv: $(VENV)/installed
+$(VENV)/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"Python 3.11 or 3.12 is needed; {sys.executable} is {v[0]}.{v[1]}. Name one: make PYTHON=python3.12")'
+	@echo "Setting up $(VENV): a few minutes, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0 -e .
+	@touch $@
+
+# Write requirements.txt anew from pyproject.toml's ranges. torch keeps no local version (+cpu):
+# what is installed depends on the machine.
+lock: venv
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --extra stages --extra export --extra embedded \
+		--extra dev --output-file requirements.txt pyproject.toml
+	sed -i -e 's|^torch==.*|torch==2.13.0|' -e '/^#/d' -e '/^$$/d' requirements.txt

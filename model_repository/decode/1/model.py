@@ -1,0 +1,80 @@
+"""Triton's side of the decode stage: latents in, vae_decoder and safety_checker, an image out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from clip_pixels import ClipPixels
+from numpy.typing import NDArray
+from pixels import to_uint8
+from tiles import SCALE, Blend, tiles
+
+
+class EngineError(Exception):
+    """An engine's answer to a BLS call was an error."""
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        parameters = json.loads(args["model_config"])["parameters"]
+        self.clip_pixels: ClipPixels | None = None
+        if parameters["safety_checker"]["string_value"] != "none":
+            path = Path(__file__).parent / "preprocessor_config.json"
+            self.clip_pixels = ClipPixels.from_file(path)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return [self.respond(request) for request in requests]
+
+    def respond(self, request: Any) -> Any:
+        latents, image_size, safety_check = (
+            pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+            for name in ("latents", "image_size", "safety_check")
+        )
+        if safety_check[0] and self.clip_pixels is None:
+            message = (
+                "safety_check is true, but this repository was exported without a safety"
+                " checker; send safety_check false."
+            )
+            error = pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG)
+            return pb_utils.InferenceResponse([], error)
+        try:
+            upscaled = self.decode(latents, int(image_size[0]), int(image_size[1]))
+            nsfw = bool(safety_check[0]) and self.check(upscaled)
+        except EngineError as error:
+            return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor("upscaled", upscaled), pb_utils.Tensor("nsfw", np.array([nsfw]))]
+        )
+
+    def decode(self, latents: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
+        """latents [4, h, w] -> uint8 [4 * height, 4 * width, 3], without denoise's padding."""
+        blend = Blend(*latents.shape[1:])
+        for tile in tiles(*latents.shape[1:]):
+            window = latents[
+                :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width
+            ]
+            blend.add(tile, call("vae_decoder", "latents", window, "image"))
+        return np.ascontiguousarray(to_uint8(blend.image())[: SCALE * height, : SCALE * width])
+
+    def check(self, upscaled: NDArray[np.uint8]) -> bool:
+        assert self.clip_pixels is not None
+        pixel_values = self.clip_pixels(upscaled)
+        scores = call("safety_checker", "pixel_values", pixel_values, "concept_scores")
+        return bool((scores > 0).any())
+
+
+def call(
+    engine: str, input_name: str, array: NDArray[np.float32], output_name: str
+) -> NDArray[np.float32]:
+    """One row through an engine by BLS."""
+    response = pb_utils.InferenceRequest(
+        model_name=engine,
+        requested_output_names=[output_name],
+        inputs=[pb_utils.Tensor(input_name, np.ascontiguousarray(array)[None])],
+    ).exec()
+    if response.has_error():
+        raise EngineError(f"{engine}: {response.error().message()}")
+    output = pb_utils.get_output_tensor_by_name(response, output_name)
+    return np.array(output.as_numpy()[0])

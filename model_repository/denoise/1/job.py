@@ -1,0 +1,144 @@
+"""One image on its way: what was asked for, and the latents as they stand."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from ddim import Schedule
+from numpy.typing import NDArray
+
+MAX_INFERENCE_STEPS = 1000
+SIZE_MULTIPLE = 8  # the UNet halves three times
+LATENT_CHANNELS = 4
+RGB = 3
+
+
+class Caller(Protocol):
+    """Who waits for a job."""
+
+    def is_cancelled(self) -> bool: ...
+    def is_past_deadline(self) -> bool: ...
+    def send(self, job: "Job") -> None: ...
+    def fail(self, error: Exception) -> None: ...
+
+
+class InvalidRequest(Exception):
+    """A request whose values no job can be made of."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The inputs of a job.
+
+    image: RGB uint8 [H, W, 3], any size. prompt_embeds, negative_prompt_embeds: float32 [77, D].
+    seed: any signed 64-bit integer. num_inference_steps: 1..1000. guidance_scale: above 1 turns
+    guidance on. noise_level: 0..max_noise_level, the timestep up to which the image is noised.
+    """
+
+    image: NDArray[np.uint8]
+    prompt_embeds: NDArray[np.float32]
+    negative_prompt_embeds: NDArray[np.float32]
+    seed: int
+    num_inference_steps: int
+    guidance_scale: float
+    noise_level: int
+    safety_check: bool
+
+    def validate(self, max_noise_level: int) -> None:
+        """Raise InvalidRequest with a sentence that says what is allowed."""
+        if self.image.ndim != len("HWC") or self.image.shape[2] != RGB or 0 in self.image.shape:
+            raise InvalidRequest(f"image has shape {self.image.shape}; it must be [H, W, 3].")
+        if not 1 <= self.num_inference_steps <= MAX_INFERENCE_STEPS:
+            raise InvalidRequest(
+                f"num_inference_steps is {self.num_inference_steps};"
+                f" it must be from 1 to {MAX_INFERENCE_STEPS}."
+            )
+        if not 0 <= self.noise_level <= max_noise_level:
+            raise InvalidRequest(
+                f"noise_level is {self.noise_level}; it must be from 0 to {max_noise_level}."
+            )
+        if not (np.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
+            raise InvalidRequest(
+                f"guidance_scale is {self.guidance_scale}; it must be a number of at least 0."
+            )
+
+    @property
+    def is_guided(self) -> bool:
+        return self.guidance_scale > 1.0  # as in diffusers: 1 means none
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """H and W before padding."""
+        return self.image.shape[0], self.image.shape[1]
+
+
+class Job:
+    """A request with its latents: a pure function of its inputs, whoever shares its batches."""
+
+    def __init__(self, request: Request, schedule: Schedule, low_res_scheduler: Any) -> None:
+        self.request = request
+        self.schedule = schedule
+        self.step = 0
+        embeds = [request.prompt_embeds]
+        if request.is_guided:
+            embeds.insert(0, request.negative_prompt_embeds)
+        self.prompt_embeds = torch.from_numpy(np.stack(embeds))
+        # diffusers' order: first the noise of the low-res image, then the latents.
+        generator = torch.Generator().manual_seed(request.seed)
+        image = preprocess(request.image)
+        noise = torch.randn(image.shape, generator=generator)
+        noise_level = torch.tensor([request.noise_level])
+        self.image = low_res_scheduler.add_noise(image, noise, noise_level)
+        self.latents = torch.randn((1, LATENT_CHANNELS, *image.shape[2:]), generator=generator)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of a UNet batch the job takes."""
+        return len(self.prompt_embeds)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the latents."""
+        return self.latents.shape[2], self.latents.shape[3]
+
+    @property
+    def timestep(self) -> int:
+        return self.schedule.timesteps[self.step]
+
+    @property
+    def is_finished(self) -> bool:
+        return self.step == len(self.schedule)
+
+    def unet_inputs(self) -> dict[str, torch.Tensor]:
+        """The job's rows of the next UNet call: without the prompt first, then with it."""
+        sample = torch.cat([self.latents, self.image], dim=1)
+        return {
+            "sample": sample.expand(self.rows, -1, -1, -1),
+            "timestep": torch.full((self.rows, 1), self.timestep),
+            "encoder_hidden_states": self.prompt_embeds,
+            "class_labels": torch.full((self.rows, 1), self.request.noise_level),
+        }
+
+    def advance(self, noise_pred: torch.Tensor) -> None:
+        """Take one scheduler step with the UNet's rows for this job, float32 [rows, 4, h, w]."""
+        if self.request.is_guided:
+            uncond, text = noise_pred.chunk(2)
+            noise_pred = uncond + self.request.guidance_scale * (text - uncond)
+        a = self.schedule.latents_factors[self.step]
+        b = self.schedule.prediction_factors[self.step]
+        self.latents = a * self.latents + b * noise_pred
+        self.step += 1
+
+
+def preprocess(image: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 [H, W, 3] -> float32 [1, 3, h, w] in -1..1, as diffusers' `VaeImageProcessor`.
+
+    h and w are the next multiples of 8; the last row and column are repeated to get there.
+    """
+    height, width = image.shape[:2]
+    padded = np.pad(
+        image, ((0, -height % SIZE_MULTIPLE), (0, -width % SIZE_MULTIPLE), (0, 0)), mode="edge"
+    )
+    pixels = torch.from_numpy(padded.astype(np.float32) / 255.0)
+    return 2.0 * pixels.permute(2, 0, 1)[None] - 1.0

@@ -1,0 +1,208 @@
+"""The loop that steps every job: admit, one UNet call a batch, advance, send or keep."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from batching import batches
+from job import Caller, Job, Request
+
+logger = logging.getLogger("denoise")
+
+UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
+
+
+class InsufficientCapacity(Exception):
+    """As many jobs wait as may; nothing of this request was done."""
+
+
+class DeadlineExceeded(Exception):
+    """The caller's time was over before its job was."""
+
+
+@dataclass
+class Counts:
+    """What became of jobs, and how the UNet was called, since the start."""
+
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    refused: int = 0
+    unet_calls: int = 0
+    unet_rows: int = 0
+
+
+@dataclass(eq=False)
+class Entry:
+    """A caller with its request and, once admitted, its job."""
+
+    request: Request
+    caller: Caller
+    job: Job | None = None
+
+    def send(self) -> None:
+        """Answer the caller with its finished job."""
+        assert self.job is not None
+        try:
+            self.caller.send(self.job)
+        except Exception:  # of this caller alone
+            logger.exception("a finished job could not be sent")
+
+    def fail(self, error: Exception) -> None:
+        """Answer the caller with an error."""
+        try:
+            self.caller.fail(error)
+        except Exception:  # of this caller alone
+            logger.exception("an error could not be sent")
+
+
+class DenoiseLoop:
+    """Continuous batching over one UNet, on a thread of its own.
+
+    unet: one call; the inputs of `Job.unet_inputs` for all rows -> noise_pred [rows, 4, h, w].
+    make_job: builds a job when it is admitted, so that a waiting one holds only its request.
+    unet_batch_size: rows in one call. max_active: jobs that step together. max_waiting: jobs
+    behind them; one more is refused. on_step: called on the loop's thread after every step of the
+    active jobs.
+    """
+
+    def __init__(
+        self,
+        unet: UNet,
+        make_job: Callable[[Request], Job],
+        unet_batch_size: int,
+        max_active: int,
+        max_waiting: int,
+        on_step: Callable[["DenoiseLoop"], None],
+    ) -> None:
+        self._unet = unet
+        self._make_job = make_job
+        self._unet_batch_size = unet_batch_size
+        self._max_active = max_active
+        self._max_waiting = max_waiting
+        self._on_step = on_step
+        self._waiting: deque[Entry] = deque()
+        self._active: list[Entry] = []
+        self._changed = threading.Condition()
+        self._stopping = False
+        self.counts = Counts()
+        self._thread = threading.Thread(target=self._run, name="denoise-loop")
+
+    @property
+    def active(self) -> int:
+        return len(self._active)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what was submitted, then end the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def submit(self, request: Request, caller: Caller) -> None:
+        """Hand a request over. Raises InsufficientCapacity when as many wait as may."""
+        with self._changed:
+            if len(self._active) + len(self._waiting) >= self._max_active + self._max_waiting:
+                self.counts.refused += 1
+                raise InsufficientCapacity(
+                    f"insufficient capacity: {self._max_active} requests are being worked on"
+                    f" and {self._max_waiting} wait already; try again later."
+                )
+            self._waiting.append(Entry(request, caller))
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            try:
+                self.iterate()
+                self._on_step(self)
+            except Exception as error:  # a bug of ours: nobody may wait for it for ever
+                logger.exception("the denoise loop failed; every job in it is given up")
+                self._give_up_all(error)
+
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._active or self._stopping)
+            return bool(self._waiting or self._active)
+
+    def iterate(self) -> None:
+        """One step of every active job."""
+        self._drop_abandoned()
+        self._admit()
+        for batch in batches(self._jobs(), self._unet_batch_size):
+            self._step(batch)
+        self._send_finished()
+
+    def _jobs(self) -> list[Job]:
+        return [entry.job for entry in self._active if entry.job is not None]
+
+    def _drop_abandoned(self) -> None:
+        for entry in [*self._active, *self._waiting]:
+            if entry.caller.is_cancelled():
+                self.counts.cancelled += 1
+                self._remove(entry)
+                entry.fail(InterruptedError("the request was cancelled"))
+            elif entry.caller.is_past_deadline():
+                self.counts.expired += 1
+                self._remove(entry)
+                entry.fail(DeadlineExceeded("the request's deadline passed"))
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._active) < self._max_active:
+            with self._changed:  # from one list to the other in one step, so submit never miscounts
+                entry = self._waiting.popleft()
+                self._active.append(entry)
+            try:
+                entry.job = self._make_job(entry.request)
+            except Exception as error:
+                logger.exception("a job could not be made")
+                self._fail(entry, error)
+
+    def _step(self, jobs: list[Job]) -> None:
+        try:
+            rows = [job.unet_inputs() for job in jobs]
+            inputs = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+            noise_pred = self._unet(inputs)
+            self.counts.unet_calls += 1
+            self.counts.unet_rows += len(noise_pred)
+            for job, prediction in zip(
+                jobs, torch.split(noise_pred, [job.rows for job in jobs]), strict=True
+            ):
+                job.advance(prediction)
+        except Exception as error:  # of this call's jobs alone
+            logger.exception("a UNet call failed")
+            for entry in [entry for entry in self._active if entry.job in jobs]:
+                self._fail(entry, error)
+
+    def _send_finished(self) -> None:
+        for entry in [e for e in self._active if e.job is not None and e.job.is_finished]:
+            self.counts.completed += 1
+            self._remove(entry)
+            entry.send()
+
+    def _fail(self, entry: Entry, error: Exception) -> None:
+        self.counts.failed += 1
+        self._remove(entry)
+        entry.fail(error)
+
+    def _give_up_all(self, error: Exception) -> None:
+        for entry in [*self._active, *self._waiting]:
+            self._fail(entry, error)
+
+    def _remove(self, entry: Entry) -> None:
+        with self._changed:
+            if entry in self._active:
+                self._active.remove(entry)
+            else:
+                self._waiting.remove(entry)

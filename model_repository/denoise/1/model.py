@@ -1,0 +1,174 @@
+"""Triton's side of the denoise stage: tensors in, the loop, tensors out."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import triton_python_backend_utils as pb_utils
+from ddim import Schedules
+from diffusers import DDIMScheduler, DDPMScheduler
+from job import Caller, InvalidRequest, Job, Request
+from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
+
+FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+
+class TritonPythonModel:
+    """Decoupled: `execute` only hands requests over, the loop's thread answers them."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        torch.set_num_threads(1)  # the work is in unet; here are a few additions a step
+        parameters = {
+            key: value["string_value"]
+            for key, value in json.loads(args["model_config"])["parameters"].items()
+        }
+        self.max_noise_level = int(parameters["max_noise_level"])
+        self.has_safety_checker = parameters["safety_checker"] != "none"
+        folder = Path(__file__).parent
+        schedules = Schedules(DDIMScheduler.from_pretrained(folder / "scheduler"))
+        low_res_scheduler = DDPMScheduler.from_pretrained(folder / "low_res_scheduler")
+
+        def make_job(request: Request) -> Job:
+            return Job(request, schedules.get(request.num_inference_steps), low_res_scheduler)
+
+        self.metrics = Metrics()
+        self.loop = DenoiseLoop(
+            call_unet,
+            make_job,
+            unet_batch_size=int(parameters["unet_batch_size"]),
+            max_active=int(parameters["max_active"]),
+            max_waiting=int(parameters["max_waiting"]),
+            on_step=self.metrics.publish,
+        )
+        self.loop.start()
+
+    def execute(self, requests: list[Any]) -> None:
+        for triton_request in requests:
+            caller = TritonCaller(triton_request)
+            try:
+                request = read_request(triton_request)
+                request.validate(self.max_noise_level)
+                if request.safety_check and not self.has_safety_checker:
+                    raise InvalidRequest(
+                        "safety_check is true, but this repository was exported without a"
+                        " safety checker; send safety_check false."
+                    )
+                self.loop.submit(request, caller)
+            except Exception as error:
+                caller.fail(error)
+
+    def finalize(self) -> None:
+        self.loop.stop()
+
+
+def read_request(triton_request: Any) -> Request:
+    """Copy the inputs out of Triton's memory, which is gone when execute returns."""
+
+    def tensor(name: str) -> Any:
+        return pb_utils.get_input_tensor_by_name(triton_request, name).as_numpy()
+
+    return Request(
+        image=np.array(tensor("image")),
+        prompt_embeds=np.array(tensor("prompt_embeds")),
+        negative_prompt_embeds=np.array(tensor("negative_prompt_embeds")),
+        seed=int(tensor("seed")[0]),
+        num_inference_steps=int(tensor("num_inference_steps")[0]),
+        guidance_scale=float(tensor("guidance_scale")[0]),
+        noise_level=int(tensor("noise_level")[0]),
+        safety_check=bool(tensor("safety_check")[0]),
+    )
+
+
+def call_unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """One call of the engine `unet` by BLS; see `UNet` in export/networks.py for the shapes."""
+    response = pb_utils.InferenceRequest(
+        model_name="unet",
+        requested_output_names=["out_sample"],
+        inputs=[pb_utils.Tensor(name, tensor.numpy()) for name, tensor in inputs.items()],
+    ).exec()
+    if response.has_error():
+        raise RuntimeError(f"unet: {response.error().message()}")
+    out_sample = pb_utils.get_output_tensor_by_name(response, "out_sample").as_numpy()
+    return torch.from_numpy(np.array(out_sample))
+
+
+class TritonCaller(Caller):
+    """A Triton request that waits for its one response."""
+
+    def __init__(self, triton_request: Any) -> None:
+        self._sender = triton_request.get_response_sender()
+        timeout_us = triton_request.timeout()
+        self._deadline = time.monotonic() + timeout_us / 1e6 if timeout_us else float("inf")
+
+    def is_cancelled(self) -> bool:
+        return bool(self._sender.is_cancelled())
+
+    def is_past_deadline(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def send(self, job: Job) -> None:
+        outputs = {
+            "latents": job.latents[0].numpy(),
+            "image_size": np.array(job.request.image_size, np.int32),
+            "safety_check": np.array([job.request.safety_check]),
+        }
+        tensors = [pb_utils.Tensor(name, array) for name, array in outputs.items()]
+        self._sender.send(pb_utils.InferenceResponse(tensors), flags=FINAL)
+
+    def fail(self, error: Exception) -> None:
+        answer = pb_utils.TritonError(str(error), error_code(error))
+        self._sender.send(pb_utils.InferenceResponse([], answer), flags=FINAL)
+
+
+def error_code(error: Exception) -> Any:
+    """Triton's status of an error: https://github.com/triton-inference-server/python_backend."""
+    codes = {
+        InvalidRequest: pb_utils.TritonError.INVALID_ARG,
+        InsufficientCapacity: pb_utils.TritonError.UNAVAILABLE,
+        DeadlineExceeded: pb_utils.TritonError.UNAVAILABLE,
+        InterruptedError: pb_utils.TritonError.CANCELLED,
+    }
+    return codes.get(type(error), pb_utils.TritonError.INTERNAL)
+
+
+class Metrics:
+    """The loop's counts in Triton's own /metrics."""
+
+    def __init__(self) -> None:
+        self._jobs = pb_utils.MetricFamily(
+            name="upscale_denoise_jobs",
+            description="Jobs in the denoise loop, by state.",
+            kind=pb_utils.MetricFamily.GAUGE,
+        )
+        self._ended = pb_utils.MetricFamily(
+            name="upscale_denoise_jobs_total",
+            description="Jobs that left the denoise loop, by outcome.",
+            kind=pb_utils.MetricFamily.COUNTER,
+        )
+        self._unet = pb_utils.MetricFamily(
+            name="upscale_denoise_unet_total",
+            description="Calls of unet by the denoise loop, and the rows in them.",
+            kind=pb_utils.MetricFamily.COUNTER,
+        )
+        self._gauges = {s: self._jobs.Metric(labels={"state": s}) for s in ("active", "waiting")}
+        self._counters = {
+            **{
+                outcome: self._ended.Metric(labels={"outcome": outcome})
+                for outcome in ("completed", "failed", "cancelled", "expired", "refused")
+            },
+            **{f"unet_{of}": self._unet.Metric(labels={"of": of}) for of in ("calls", "rows")},
+        }
+        self._published = dict.fromkeys(self._counters, 0)
+
+    def publish(self, loop: DenoiseLoop) -> None:
+        """Bring the metrics up to date; only what changed crosses to the server's process."""
+        for state, gauge in self._gauges.items():
+            gauge.set(getattr(loop, state))
+        for name, counter in self._counters.items():
+            value = getattr(loop.counts, name)
+            if value > self._published[name]:
+                counter.increment(value - self._published[name])
+                self._published[name] = value
