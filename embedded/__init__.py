@@ -1,0 +1,1 @@
+"""Triton from its Python wheel, and the gateway before it, as one process to start and stop."""

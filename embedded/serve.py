@@ -1,0 +1,110 @@
+"""`upscale serve`: Triton and the gateway, started, watched and stopped together."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from embedded.triton import Triton
+from gateway.app import create_app
+from gateway.readiness import Readiness
+from gateway.settings import Settings
+from gateway.triton import TritonClient
+
+WATCH_INTERVAL_S = 0.5
+GATEWAY_STOP_TIMEOUT_S = 30
+
+
+class ServeError(Exception):
+    """The server could not start or had to stop; the message says why."""
+
+
+async def serve(
+    repository: Path, settings: Settings, say: Callable[[str], None], triton_grpc_port: int = 0
+) -> None:
+    """Serve a repository until SIGINT or SIGTERM.
+
+    Raises ServeError or TritonError; either way no process and no shared memory stays behind.
+    """
+    listener = bind(settings.host, settings.port)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    descriptor, log_path = tempfile.mkstemp(prefix="upscale-triton-", suffix=".log")
+    os.close(descriptor)
+    triton = Triton(repository, Path(log_path), triton_grpc_port)
+    try:
+        triton.start()
+        await _serve(triton, listener, settings, stop, say)
+    finally:
+        say("Stopping.")
+        await asyncio.to_thread(triton.stop)
+        listener.close()
+    Path(log_path).unlink()  # kept when something went wrong
+
+
+async def _serve(
+    triton: Triton,
+    listener: socket.socket,
+    settings: Settings,
+    stop: asyncio.Event,
+    say: Callable[[str], None],
+) -> None:
+    client = TritonClient(triton.url)
+    readiness = Readiness(client)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings, client, readiness),
+            log_level="warning",
+            timeout_graceful_shutdown=GATEWAY_STOP_TIMEOUT_S,
+        )
+    )
+    gateway = asyncio.create_task(server.serve(sockets=[listener]))
+    watching = asyncio.create_task(_ended(triton))
+    stopping = asyncio.create_task(stop.wait())
+    announcing = asyncio.create_task(_announce(readiness, listener, triton, say))
+    try:
+        await asyncio.wait({gateway, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            raise triton.failure()
+    finally:
+        for task in (watching, stopping, announcing):
+            task.cancel()
+        server.should_exit = True
+        await gateway
+
+
+async def _announce(
+    readiness: Readiness, listener: socket.socket, triton: Triton, say: Callable[[str], None]
+) -> None:
+    await readiness.reached.wait()
+    host, port = listener.getsockname()[:2]
+    say(f"Triton: grpc://{triton.url} and {triton.metrics_url}")
+    say(f"Upscaling at http://{host}:{port}/upscale")
+
+
+async def _ended(triton: Triton) -> None:
+    while triton.ended() is None:
+        await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ServeError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        with contextlib.closing(listener):
+            raise ServeError(
+                f"PORT={port} on HOST={host} cannot be used: {error.strerror}; set another."
+            ) from error
+    return listener

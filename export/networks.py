@@ -1,0 +1,188 @@
+"""The four networks as data: inputs and output, which axes are free, how exact each must be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from export.checkpoint import Checkpoint
+
+Inputs = dict[str, Tensor]
+
+
+class TextEncoder(nn.Module):
+    """input_ids int64 [B, 77] -> prompt_embeds float32 [B, 77, D] (diffusers `encode_prompt`)."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.text_encoder = checkpoint.pipeline.text_encoder
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        prompt_embeds: Tensor = self.text_encoder(input_ids)[0]
+        return prompt_embeds
+
+
+class UNet(nn.Module):
+    """One prediction of `UNet2DConditionModel`.
+
+    sample float32 [B, 7, h, w] (latents, then the noised low-res image), timestep int64 [B, 1],
+    encoder_hidden_states float32 [B, 77, D], class_labels int64 [B, 1] (noise_level)
+    -> out_sample float32 [B, 4, h, w]. h and w are multiples of 8.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.unet = checkpoint.pipeline.unet
+
+    def forward(
+        self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, class_labels: Tensor
+    ) -> Tensor:
+        out_sample: Tensor = self.unet(
+            sample,
+            timestep[:, 0],
+            encoder_hidden_states,
+            class_labels=class_labels[:, 0],
+            return_dict=False,
+        )[0]
+        return out_sample
+
+
+class VaeDecoder(nn.Module):
+    """latents float32 [B, 4, h, w] -> image float32 [B, 3, 4h, 4w] of about -1..1.
+
+    The latents are as the scheduler leaves them; the scaling factor is part of the engine.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.vae = checkpoint.pipeline.vae
+        self.scaling_factor = self.vae.config.scaling_factor
+
+    def forward(self, latents: Tensor) -> Tensor:
+        image: Tensor = self.vae.decoder(self.vae.post_quant_conv(latents / self.scaling_factor))
+        return image
+
+
+class SafetyChecker(nn.Module):
+    """pixel_values float32 [B, 3, 224, 224] -> concept_scores float32 [B, concepts].
+
+    A picture is flagged when a score is above 0. diffusers' `StableDiffusionSafetyChecker.forward`
+    rounds every score to three decimals first, so a score is lowered by half of that here.
+    """
+
+    ROUNDING = 0.0005
+    SPECIAL_CARE_ADJUSTMENT = 0.01
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        assert checkpoint.safety_checker is not None
+        self.checker = checkpoint.safety_checker
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        checker = self.checker
+        pooled = checker.vision_model(pixel_values)[1]
+        embeds = nn.functional.normalize(checker.visual_projection(pooled))
+        special = embeds @ nn.functional.normalize(checker.special_care_embeds).t()
+        concepts = embeds @ nn.functional.normalize(checker.concept_embeds).t()
+        special_scores = special - checker.special_care_embeds_weights - self.ROUNDING
+        special_care = (special_scores > 0).any(dim=1, keepdim=True)
+        adjustment = special_care.to(concepts.dtype) * self.SPECIAL_CARE_ADJUSTMENT
+        scores: Tensor = concepts - checker.concept_embeds_weights + adjustment - self.ROUNDING
+        return scores
+
+
+@dataclass(frozen=True)
+class Network:
+    """One engine.
+
+    module: wraps the checkpoint's network so that its arguments are the engine's inputs.
+    inputs: (checkpoint, batch, height, width of the latents) -> example inputs by name.
+    dynamic: by input, its free axes.
+    tolerance: the largest error against PyTorch, relative to the largest value, at which a float32
+    engine passes.
+    """
+
+    name: str
+    module: Callable[[Checkpoint], nn.Module]
+    inputs: Callable[[Checkpoint, int, int, int], Inputs]
+    dynamic: dict[str, dict[int, Any]]
+    output: str
+    tolerance: float = 1e-4
+
+
+def _text_encoder_inputs(checkpoint: Checkpoint, batch: int, *_: int) -> Inputs:
+    tokenizer = checkpoint.pipeline.tokenizer
+    return {"input_ids": torch.randint(len(tokenizer), (batch, tokenizer.model_max_length))}
+
+
+def _unet_inputs(checkpoint: Checkpoint, batch: int, height: int, width: int) -> Inputs:
+    unet = checkpoint.pipeline.unet
+    tokens = checkpoint.pipeline.tokenizer.model_max_length
+    return {
+        "sample": torch.randn(batch, unet.config.in_channels, height, width),
+        "timestep": torch.randint(unet.config.num_class_embeds, (batch, 1)),
+        "encoder_hidden_states": torch.randn(batch, tokens, unet.config.cross_attention_dim),
+        "class_labels": torch.randint(checkpoint.pipeline.config.max_noise_level, (batch, 1)),
+    }
+
+
+def _vae_decoder_inputs(checkpoint: Checkpoint, batch: int, height: int, width: int) -> Inputs:
+    channels = checkpoint.pipeline.vae.config.latent_channels
+    return {"latents": torch.randn(batch, channels, height, width)}
+
+
+def _safety_checker_inputs(checkpoint: Checkpoint, batch: int, *_: int) -> Inputs:
+    assert checkpoint.safety_checker is not None
+    size = checkpoint.safety_checker.config.vision_config.image_size
+    return {"pixel_values": torch.randn(batch, 3, size, size)}
+
+
+_BATCH = {0: Dim("batch", min=1, max=64)}
+# The UNet halves its input three times; only multiples of 8 come back to their own size.
+_UNET_AXES = {**_BATCH, 2: 8 * Dim("height", min=1, max=128), 3: 8 * Dim("width", min=1, max=128)}
+_VAE_AXES = {**_BATCH, 2: Dim("height", min=2, max=1024), 3: Dim("width", min=2, max=1024)}
+
+NETWORKS = (
+    Network(
+        name="text_encoder",
+        module=TextEncoder,
+        inputs=_text_encoder_inputs,
+        dynamic={"input_ids": _BATCH},
+        output="prompt_embeds",
+    ),
+    Network(
+        name="unet",
+        module=UNet,
+        inputs=_unet_inputs,
+        dynamic={
+            "sample": _UNET_AXES,
+            "timestep": _BATCH,
+            "encoder_hidden_states": _BATCH,
+            "class_labels": _BATCH,
+        },
+        output="out_sample",
+    ),
+    Network(
+        name="vae_decoder",
+        module=VaeDecoder,
+        inputs=_vae_decoder_inputs,
+        dynamic={"latents": _VAE_AXES},
+        output="image",
+    ),
+    Network(
+        name="safety_checker",
+        module=SafetyChecker,
+        inputs=_safety_checker_inputs,
+        dynamic={"pixel_values": _BATCH},
+        output="concept_scores",
+    ),
+)
+
+
+def networks_of(checkpoint: Checkpoint) -> list[Network]:
+    """The networks that this checkpoint has: all, or all but the safety checker."""
+    has_checker = checkpoint.safety_checker is not None
+    return [network for network in NETWORKS if has_checker or network.name != "safety_checker"]

@@ -1,0 +1,157 @@
+"""Assemble a Triton model repository from a checkpoint: sources, engines, manifest."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+from google.protobuf import text_format
+from rich.progress import Progress
+from tokenizers import Tokenizer
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from export.checkpoint import Checkpoint
+from export.errors import ExportError
+from export.networks import networks_of
+from export.onnx_engine import CHECK_SIZES, check_error, export_onnx, measure_error
+
+SOURCES = Path(__file__).parent.parent / "model_repository"
+TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
+
+
+def export_repository(checkpoint: Checkpoint, output: Path, progress: Progress) -> dict[str, float]:
+    """Write a repository to `output`, which must not exist; returns the engines' measured errors.
+
+    It is built beside `output` and renamed, so that a half-written one never serves.
+    Raises ExportError when an engine is less exact than its tolerance.
+    """
+    if output.exists():
+        raise ExportError(f"{output} exists already; remove it or name another --output.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
+    try:
+        copy_sources(checkpoint, building)
+        errors = export_engines(checkpoint, building, progress)
+        write_stage_files(checkpoint, building)
+        write_manifest(checkpoint, building, errors)
+        building.chmod(0o755)
+        building.rename(output)
+    except BaseException:
+        shutil.rmtree(building)
+        raise
+    return errors
+
+
+def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
+    """Copy the models of model_repository/ that this checkpoint has."""
+    served = {network.name for network in networks_of(checkpoint)}
+    for source in sorted(SOURCES.iterdir()):
+        if source.name == "safety_checker" and source.name not in served:
+            continue
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / source.name / "1").mkdir(exist_ok=True)  # Triton asks for a version of all
+
+
+def export_engines(checkpoint: Checkpoint, folder: Path, progress: Progress) -> dict[str, float]:
+    """Write and check every engine; returns the measured errors by name."""
+    networks = networks_of(checkpoint)
+    task = progress.add_task("export", total=2 * len(networks))
+    errors = {}
+    for network in networks:
+        module = network.module(checkpoint).eval()
+        progress.update(task, description=f"{network.name}: writing ONNX")
+        path = export_onnx(network, module, checkpoint, folder / network.name / "1")
+        progress.update(task, description=f"{network.name}: checking", advance=1)
+        errors[network.name] = measure_error(network, module, checkpoint, path)
+        check_error(network, errors[network.name])
+        fit_config(folder / network.name / "config.pbtxt", path)
+        progress.update(task, advance=1)
+        progress.console.print(
+            f"{network.name}: largest error against PyTorch {errors[network.name]:.1e}"
+            f" (allowed {network.tolerance:.0e}), at {len(CHECK_SIZES)} sizes"
+        )
+    progress.update(task, description="done")
+    return errors
+
+
+def fit_config(config_path: Path, engine_path: Path) -> None:
+    """Give an engine's config the dimensions of this checkpoint's graph, -1 for the free ones."""
+    graph = onnx.load(engine_path, load_external_data=False).graph
+    values = {value.name: value for value in [*graph.input, *graph.output]}
+    config = read_config(config_path)
+    for tensor in [*config.input, *config.output]:
+        shape = values[tensor.name].type.tensor_type.shape
+        tensor.dims[:] = [d.dim_value if d.HasField("dim_value") else -1 for d in shape.dim[1:]]
+    write_config(config_path, config)
+
+
+def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
+    """What the Python stages read: tokenizer, schedulers, preprocessing, parameters."""
+    pipeline = checkpoint.pipeline
+    write_tokenizer(checkpoint, folder / "encode" / "1" / "tokenizer.json")
+    pipeline.scheduler.save_pretrained(folder / "denoise" / "1" / "scheduler")
+    pipeline.low_res_scheduler.save_pretrained(folder / "denoise" / "1" / "low_res_scheduler")
+    if checkpoint.feature_extractor_config is not None:
+        target = folder / "decode" / "1" / "preprocessor_config.json"
+        shutil.copyfile(checkpoint.feature_extractor_config, target)
+    for name in ("upscale", "denoise", "decode"):
+        path = folder / name / "config.pbtxt"
+        config = read_config(path)
+        for key, value in served_parameters(checkpoint).items():
+            config.parameters[key].string_value = value
+        write_config(path, config)
+
+
+def served_parameters(checkpoint: Checkpoint) -> dict[str, str]:
+    """What a client can read in the model configuration of `upscale`."""
+    return {
+        "model_id": checkpoint.model_id,
+        "revision": checkpoint.revision or "",
+        "safety_checker": checkpoint.safety_checker_id or "none",
+        "max_noise_level": str(checkpoint.pipeline.config.max_noise_level),
+        **{key: str(value) for key, value in asdict(checkpoint.defaults).items()},
+    }
+
+
+def write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
+    """The tokenizer, set to pad and truncate as the pipeline's `encode_prompt` does."""
+    clip = checkpoint.pipeline.tokenizer
+    tokenizer = Tokenizer.from_str(clip.backend_tokenizer.to_str())
+    length = clip.model_max_length
+    tokenizer.enable_truncation(length)
+    tokenizer.enable_padding(length=length, pad_id=clip.pad_token_id, pad_token=clip.pad_token)
+    tokenizer.save(str(path))
+
+
+def write_manifest(checkpoint: Checkpoint, folder: Path, errors: dict[str, float]) -> None:
+    """Write manifest.json: what was exported, with which tools, how exact, and every file's sum."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    manifest = {
+        **served_parameters(checkpoint),
+        "engine": "onnx",
+        "precision": "fp32",
+        "errors": errors,
+        "tools": {tool: version(tool) for tool in TOOLS},
+        "sha256": {str(path.relative_to(folder)): sha256(path) for path in files},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_config(path: Path) -> ModelConfig:
+    """Parse a config.pbtxt."""
+    return text_format.Parse(path.read_text(), ModelConfig())
+
+
+def write_config(path: Path, config: ModelConfig) -> None:
+    """Write a config.pbtxt."""
+    path.write_text(text_format.MessageToString(config))
