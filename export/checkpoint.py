@@ -67,7 +67,9 @@ def locate(model: str, revision: str | None) -> tuple[Path, str | None]:
     """The local folder of a model and, when it came from Hugging Face, its commit."""
     if Path(model).is_dir():
         if revision is not None:
-            raise ExportError(f"--revision {revision} is for Hugging Face ids; {model} is a folder.")
+            raise ExportError(
+                f"--revision {revision} is for Hugging Face ids; {model} is a folder."
+            )
         return Path(model), None
     patterns = ["*.json", "*.txt", "*.safetensors"]
     try:

@@ -1,0 +1,1 @@
+"""The HTTP side: multipart requests in, Triton's gRPC behind, JSON out."""

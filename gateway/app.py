@@ -1,0 +1,46 @@
+"""The gateway as one ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from gateway.body_limit import BodyLimit
+from gateway.errors import add_error_handlers
+from gateway.openapi import follow_contract
+from gateway.operations import operations_router
+from gateway.readiness import Readiness
+from gateway.settings import Settings
+from gateway.triton import TritonClient
+from gateway.upscale import upscale_router
+
+
+def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -> FastAPI:
+    """The application; it looks for Triton in the background until a first picture was made."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        reaching = asyncio.create_task(readiness.reach())
+        yield
+        reaching.cancel()
+        with suppress(asyncio.CancelledError):
+            await reaching
+        await triton.close()
+
+    app = FastAPI(
+        title="Upscale",
+        description="Makes an image four times as large with a diffusion model.",
+        version=version("upscale"),
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,  # its page loads scripts from another host
+        redoc_url=None,
+    )
+    app.include_router(upscale_router(settings, triton, readiness))
+    app.include_router(operations_router(readiness))
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    add_error_handlers(app)
+    follow_contract(app)
+    return app

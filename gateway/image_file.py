@@ -1,0 +1,76 @@
+"""The uploaded file as an RGB image."""
+
+import io
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from gateway.errors import InvalidImage
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+logger = logging.getLogger("gateway")
+
+
+def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode an upload by its content: uint8 [H, W, 3], sRGB.
+
+    The first frame of an animation; EXIF orientation applied; an embedded colour profile converted
+    to sRGB; 16-bit grey scaled to 8; transparency composited on white.
+    Raises InvalidImage when it is no such file, is damaged or has more than max_pixels.
+    """
+    if not content:
+        raise InvalidImage("The image is empty.")
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Exception as error:  # Pillow's decoders raise what they like at a broken file
+        raise InvalidImage(
+            "The image could not be read; send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+        ) from error
+    width, height = image.size
+    if width * height > max_pixels:  # known from the header; nothing is decoded yet
+        raise InvalidImage(
+            f"The image is {width} x {height} = {width * height} pixels;"
+            f" at most {max_pixels} are allowed."
+        )
+    try:
+        return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+    except InvalidImage:
+        raise
+    except Exception as error:
+        logger.info("an upload could not be decoded: %r", error)
+        raise InvalidImage("The image is damaged or cut short; it could not be decoded.") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F"):
+        raise InvalidImage(
+            "The image has 32 bits per channel; send one with 8 or 16 bits per channel."
+        )
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image, np.float32) / 257).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        white.info = image.info
+        image = Image.alpha_composite(white, image)
+    return _to_srgb(image)
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            assert converted is not None  # only an in-place conversion returns None
+            return converted
+        except (OSError, ImageCms.PyCMSError) as error:
+            # A profile that is broken or for other channels is left aside, as browsers do.
+            logger.info("an embedded colour profile was left aside: %s", error)
+    return image.convert("RGB")

@@ -1,0 +1,59 @@
+"""What an operator and go-livepeer ask: is it up, what does it serve, on which GPU."""
+
+import asyncio
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from gateway.errors import NotReady
+from gateway.hardware import gpu_info, gpu_stats
+from gateway.readiness import Readiness
+from gateway.schemas import Health, Version
+
+PIPELINE = "upscale"
+
+
+def operations_router(readiness: Readiness) -> APIRouter:
+    """The routes beside /upscale; none asks for a token, as in ai-runner."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health", response_model=Health, responses={503: {"model": Health}})
+    @router.get("/health/", include_in_schema=False)
+    async def health() -> JSONResponse:
+        """200 once a real inference has passed; go-livepeer takes any 200 for ready."""
+        if readiness.reached.is_set():
+            return JSONResponse({"status": "OK"})
+        return JSONResponse({"status": "LOADING"}, 503)
+
+    @router.get("/version")
+    @router.get("/version/", include_in_schema=False)
+    async def get_version() -> Version:
+        """Pipeline, model and version of this server."""
+        return Version(pipeline=PIPELINE, model_id=_model_id(), version=version("upscale"))
+
+    @router.get("/hardware/info")
+    @router.get("/hardware/info/", include_in_schema=False)
+    async def hardware_info() -> dict[str, Any]:
+        """The GPUs of this machine; memory in bytes."""
+        return await _hardware("gpu_info", gpu_info)
+
+    @router.get("/hardware/stats")
+    @router.get("/hardware/stats/", include_in_schema=False)
+    async def hardware_stats() -> dict[str, Any]:
+        """How busy the GPUs of this machine are; percent, bytes."""
+        return await _hardware("gpu_stats", gpu_stats)
+
+    async def _hardware(key: str, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        gpus = await asyncio.to_thread(read)
+        return {"pipeline": PIPELINE, "model_id": _model_id(), key: gpus}
+
+    def _model_id() -> str:
+        try:
+            return readiness.model.model_id
+        except NotReady:
+            return ""
+
+    return router

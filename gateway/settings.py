@@ -1,0 +1,42 @@
+"""Everything that can be set, from the environment; defaults live nowhere else."""
+
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ConfigurationError(Exception):
+    """A setting that cannot be used; the message names key and value."""
+
+
+class Settings(BaseSettings):
+    """Read once at the start; each field is the environment variable of its name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port that the gateway listens on.")
+    auth_token: SecretStr | None = Field(
+        None, description="Bearer token that /upscale asks for; unset, it asks for none."
+    )
+    max_body_bytes: int = Field(10_000_000, gt=0, description="Largest request body, bytes.")
+    max_input_pixels: int = Field(
+        512 * 512, gt=0, description="Largest input image, width times height, pixels."
+    )
+    request_timeout_s: float = Field(
+        280.0, gt=0, description="Longest time for one request, seconds."
+    )
+
+    @classmethod
+    def from_environment(cls, **overrides: Any) -> Self:
+        """Raises ConfigurationError with a sentence for every setting that is wrong."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise ConfigurationError(
+                " ".join(
+                    f"{'_'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}."
+                    for e in error.errors()
+                )
+            ) from error

@@ -1,0 +1,151 @@
+"""The three stages over Triton's gRPC. Tensor names appear here and in the repository only."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput, InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from gateway.errors import BackendError, InsufficientCapacity, UpscaleError
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What the export wrote into the configuration of `upscale`."""
+
+    model_id: str
+    num_inference_steps: int
+    guidance_scale: float
+    noise_level: int
+    max_noise_level: int
+    has_safety_checker: bool
+
+
+@dataclass(frozen=True)
+class UpscaleInputs:
+    """One request, its defaults filled in. image: RGB uint8 [H, W, 3]."""
+
+    image: NDArray[np.uint8]
+    prompt: str
+    negative_prompt: str
+    seed: int
+    num_inference_steps: int
+    guidance_scale: float
+    noise_level: int
+    safety_check: bool
+
+
+@dataclass(frozen=True)
+class Upscaled:
+    """image: RGB uint8 [4H, 4W, 3]. nsfw: False too when no check was asked for."""
+
+    image: NDArray[np.uint8]
+    nsfw: bool
+
+
+class TritonClient:
+    """Calls encode, denoise and decode one after the other.
+
+    Not the ensemble: cancelling that does not stop the stage that runs (Triton server #6739), while
+    cancelling a stream to denoise does within a step.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = InferenceServerClient(url)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def served_model(self) -> ServedModel:
+        """Raises BackendError while Triton does not serve `upscale`."""
+        try:
+            response = await self._client.get_model_config("upscale")
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _translated(error) from error
+        values = {key: value.string_value for key, value in response.config.parameters.items()}
+        return ServedModel(
+            model_id=values["model_id"],
+            num_inference_steps=int(values["num_inference_steps"]),
+            guidance_scale=float(values["guidance_scale"]),
+            noise_level=int(values["noise_level"]),
+            max_noise_level=int(values["max_noise_level"]),
+            has_safety_checker=values["safety_checker"] != "none",
+        )
+
+    async def upscale(self, inputs: UpscaleInputs, timeout_s: float) -> Upscaled:
+        """Encode, denoise, decode. Cancelling it cancels the stage that runs.
+
+        timeout_s: after which denoise drops the job. Raises InsufficientCapacity or BackendError.
+        """
+        try:
+            prompts = await self._encode(inputs)
+            latents = await self._denoise(inputs, prompts, timeout_s)
+            return await self._decode(latents)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _translated(error) from error
+
+    async def _encode(self, inputs: UpscaleInputs) -> InferResult:
+        texts = {"prompt": inputs.prompt, "negative_prompt": inputs.negative_prompt}
+        tensors = [
+            _tensor(name, [text.encode("utf-8", "replace")], np.object_)
+            for name, text in texts.items()
+        ]
+        return await self._client.infer("encode", tensors)
+
+    async def _denoise(
+        self, inputs: UpscaleInputs, prompts: InferResult, timeout_s: float
+    ) -> InferResult:
+        request = {
+            "model_name": "denoise",
+            "inputs": [
+                _tensor("image", inputs.image, np.uint8),
+                *(
+                    _tensor(name, prompts.as_numpy(name), np.float32)
+                    for name in ("prompt_embeds", "negative_prompt_embeds")
+                ),
+                _tensor("seed", [inputs.seed], np.int64),
+                _tensor("num_inference_steps", [inputs.num_inference_steps], np.int32),
+                _tensor("guidance_scale", [inputs.guidance_scale], np.float32),
+                _tensor("noise_level", [inputs.noise_level], np.int32),
+                _tensor("safety_check", [inputs.safety_check], np.bool_),
+            ],
+            "timeout": int(timeout_s * 1e6),  # microseconds, in Triton's request parameters
+        }
+
+        async def requests() -> AsyncIterator[dict[str, Any]]:
+            yield request
+
+        responses = self._client.stream_infer(requests())
+        try:
+            async for result, error in responses:
+                if error is not None:
+                    raise error
+                return result
+        finally:
+            responses.cancel()
+        raise InferenceServerException("denoise closed the stream without an answer")
+
+    async def _decode(self, latents: InferResult) -> Upscaled:
+        dtypes = {"latents": np.float32, "image_size": np.int32, "safety_check": np.bool_}
+        tensors = [_tensor(name, latents.as_numpy(name), dtype) for name, dtype in dtypes.items()]
+        result = await self._client.infer("decode", tensors)
+        return Upscaled(image=result.as_numpy("upscaled"), nsfw=bool(result.as_numpy("nsfw")[0]))
+
+
+def _tensor(name: str, values: Any, dtype: Any) -> InferInput:
+    array = np.asarray(values, dtype)
+    tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+    tensor.set_data_from_numpy(array)
+    return tensor
+
+
+def _translated(error: Exception) -> UpscaleError:
+    """Triton says UNAVAILABLE for a full queue, a restricted API and a dead server alike."""
+    if "insufficient capacity" in str(error):
+        return InsufficientCapacity()
+    return BackendError()

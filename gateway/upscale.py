@@ -1,0 +1,164 @@
+"""`POST /upscale`: parse, decode the file, three stages, PNG, JSON."""
+
+import asyncio
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
+
+from gateway.disconnect import run_while_connected
+from gateway.errors import InvalidRequest, RequestTimeout, Unauthorized
+from gateway.image_file import read_image
+from gateway.media import data_url, encode_png
+from gateway.readiness import Readiness
+from gateway.schemas import HTTPError, ImageResponse, Media
+from gateway.settings import Settings
+from gateway.triton import ServedModel, TritonClient, Upscaled, UpscaleInputs
+
+MAX_INFERENCE_STEPS = 1000
+MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
+CLIENT_CLOSED_REQUEST = 499  # nobody is left to read it; nginx logs the same
+
+bearer = HTTPBearer(auto_error=False)
+
+
+def upscale_router(settings: Settings, triton: TritonClient, readiness: Readiness) -> APIRouter:
+    """The route /upscale, exactly as the contract has it, with three optional fields more."""
+    router = APIRouter()
+
+    @router.post(
+        "/upscale",
+        operation_id="genUpscale",
+        summary="Upscale",
+        description="Upscale an image by increasing its resolution.",
+        tags=["generate"],
+        response_model=ImageResponse,
+        responses={status: {"model": HTTPError} for status in (400, 401, 500)},
+    )
+    @router.post("/upscale/", include_in_schema=False)
+    async def upscale(
+        request: Request,
+        prompt: Annotated[
+            str, Form(description="Text prompt(s) to guide upscaled image generation.")
+        ],
+        image: Annotated[
+            UploadFile, File(description="Uploaded image to modify with the pipeline.")
+        ],
+        model_id: Annotated[
+            str, Form(description="Hugging Face model ID used for upscaled image generation.")
+        ] = "",
+        safety_check: Annotated[
+            bool,
+            Form(
+                description="Perform a safety check to estimate if generated images could be"
+                " offensive or harmful."
+            ),
+        ] = True,
+        seed: Annotated[
+            int | None,
+            Form(description="Seed for random number generation.", ge=MIN_INT64, le=MAX_INT64),
+        ] = None,
+        num_inference_steps: Annotated[
+            int,
+            Form(
+                description="Number of denoising steps. More steps usually lead to higher quality"
+                " images but slower inference. Modulated by strength."
+            ),
+        ] = 75,
+        negative_prompt: Annotated[
+            str, Form(description="Text that the image should not show; needs guidance.")
+        ] = "",
+        guidance_scale: Annotated[
+            float | None,
+            Form(
+                description="How strongly the prompt guides; 1 and below turn guidance off."
+                " Unset, the model's default.",
+                ge=0,
+                le=100,
+                allow_inf_nan=False,
+            ),
+        ] = None,
+        noise_level: Annotated[
+            int | None,
+            Form(
+                description="Noise added to the input before it is upscaled; more lets the model"
+                " invent more. Unset, the model's default.",
+                ge=0,
+            ),
+        ] = None,
+        token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
+    ) -> Response:
+        authorize(settings, token)
+        model = readiness.model
+        check(model, model_id, num_inference_steps, noise_level, safety_check)
+        seed = secrets.randbits(32) if seed is None else seed
+        pixels = await asyncio.to_thread(read_image, await image.read(), settings.max_input_pixels)
+        inputs = UpscaleInputs(
+            image=pixels,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            num_inference_steps=(
+                num_inference_steps if num_inference_steps >= 1 else model.num_inference_steps
+            ),
+            guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
+            noise_level=model.noise_level if noise_level is None else noise_level,
+            safety_check=safety_check,
+        )
+        timeout_s = settings.request_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                upscaled = await run_while_connected(request, triton.upscale(inputs, timeout_s))
+        except TimeoutError as error:
+            raise RequestTimeout(timeout_s) from error
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        body = await asyncio.to_thread(response_json, upscaled, seed)
+        return Response(body, media_type="application/json")
+
+    return router
+
+
+def authorize(settings: Settings, token: HTTPAuthorizationCredentials | None) -> None:
+    """Raises Unauthorized unless the bearer token is the configured one, if one is."""
+    if settings.auth_token is None:
+        return
+    expected = settings.auth_token.get_secret_value().encode()
+    if token is None or not secrets.compare_digest(token.credentials.encode(), expected):
+        raise Unauthorized
+
+
+def check(
+    model: ServedModel,
+    model_id: str,
+    num_inference_steps: int,
+    noise_level: int | None,
+    safety_check: bool,
+) -> None:
+    """Raises InvalidRequest for what the served model cannot do."""
+    if model_id not in ("", model.model_id):
+        raise InvalidRequest(
+            f"pipeline configured with {model.model_id} but called with {model_id}."
+        )
+    if num_inference_steps > MAX_INFERENCE_STEPS:
+        raise InvalidRequest(
+            f"num_inference_steps is {num_inference_steps};"
+            f" at most {MAX_INFERENCE_STEPS} are allowed."
+        )
+    if noise_level is not None and noise_level > model.max_noise_level:
+        raise InvalidRequest(
+            f"noise_level is {noise_level}; at most {model.max_noise_level} is allowed."
+        )
+    if safety_check and not model.has_safety_checker:
+        raise InvalidRequest(
+            "safety_check is true, but this server has no safety checker; send safety_check false."
+        )
+
+
+def response_json(upscaled: Upscaled, seed: int) -> bytes:
+    """The contract's ImageResponse. Megabytes are encoded here, so call it in a thread."""
+    url = data_url(encode_png(upscaled.image))
+    media = Media(url=url, seed=seed, nsfw=upscaled.nsfw)
+    return ImageResponse(images=[media]).model_dump_json().encode()
