@@ -1,0 +1,106 @@
+"""`upscale serve` as a process, and what a test asks of it."""
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+START_TIMEOUT_S = 120.0
+
+
+class Server:
+    """One server on free ports. What it prints is kept in `output`."""
+
+    def __init__(self, repository: Path, **environment: str) -> None:
+        self.repository = repository
+        self._environment = {**os.environ, "PORT": "0", **environment}
+        self.output: list[str] = []
+        self.url = self.triton_url = self.metrics_url = ""
+        self.process: subprocess.Popen[str]
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "serve", "--repository", str(self.repository)],
+            cwd=ROOT,
+            env=self._environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        wait_until(lambda: self.url or self.process.poll() is not None, START_TIMEOUT_S)
+        assert self.url, f"the server did not start: {''.join(self.output)}"
+        return self
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.output.append(line)
+            if found := re.search(r"grpc://(\S+) and (\S+)", line):
+                self.triton_url, self.metrics_url = found.groups()
+            if found := re.search(r"Upscaling at (\S+)/upscale", line):
+                self.url = found[1]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it; returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(60)
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return status
+
+    def post(self, image: bytes, **fields: Any) -> httpx.Response:
+        data = {key: str(value) for key, value in {"prompt": "a photo", **fields}.items()}
+        return httpx.post(
+            f"{self.url}/upscale", files={"image": image}, data=data, timeout=180, trust_env=False
+        )
+
+    def upscale(self, image: bytes, **fields: Any) -> bytes:
+        """The PNG file of a request that must succeed."""
+        response = self.post(image, **fields)
+        assert response.status_code == 200, response.text
+        return png_of(response)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", timeout=30, trust_env=False)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One number of Triton's /metrics."""
+        text = httpx.get(self.metrics_url, timeout=30, trust_env=False).text
+        label = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        for line in text.splitlines():
+            if line.startswith(f"{name}{{{label}}} "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"{name}{{{label}}} is not in {text}")
+
+
+def png_of(response: httpx.Response) -> bytes:
+    prefix, content = response.json()["images"][0]["url"].split(",", 1)
+    assert prefix == "data:image/png;base64"
+    return base64.b64decode(content)
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float) -> None:
+    """Poll; fails the test when the condition does not come true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
