@@ -1,0 +1,113 @@
+"""`upscale serve` as an operator starts, breaks and stops it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from embedded.triton import SHARED_MEMORY, sweep
+from tests.photographs import file_of, photograph
+from tests.server import ROOT, Server, wait_until
+
+IMAGE = file_of(photograph("rocket", 16, 16))
+
+
+def left_behind(pid: int) -> list[str]:
+    folders = (SHARED_MEMORY, Path(tempfile.gettempdir()))
+    return [path.name for folder in folders for path in folder.glob(f"upscale-{pid}-*")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_nothing(repositories: Callable[[str], Path], number: int) -> None:
+    server = Server(repositories("narrow")).start()
+    processes = psutil.Process(server.process.pid).children(recursive=True)
+    assert any("tritonserver" in " ".join(process.cmdline()) for process in processes)
+    assert left_behind(server.process.pid), "the prefix by which the test looks is the real one"
+    assert server.upscale(IMAGE, num_inference_steps=1)
+    assert server.stop(number) == 0
+    assert not [process for process in processes if process.is_running()]
+    assert left_behind(server.process.pid) == []
+
+
+def test_two_instances_do_not_meet(server: Server, repositories: Callable[[str], Path]) -> None:
+    fields = {"num_inference_steps": 2, "seed": 1}
+    with Server(repositories("narrow")) as other:
+        assert other.url != server.url
+        assert other.upscale(IMAGE, **fields) == server.upscale(IMAGE, **fields)
+    assert server.upscale(IMAGE, **fields)
+
+
+def test_triton_ends_with_a_killed_server(repositories: Callable[[str], Path]) -> None:
+    server = Server(repositories("narrow")).start()
+    processes = psutil.Process(server.process.pid).children(recursive=True)
+    server.stop(signal.SIGKILL)
+    wait_until(lambda: not any(process.is_running() for process in processes), 60)
+    sweep()  # as the next start does
+    assert left_behind(server.process.pid) == []
+
+
+def test_the_end_of_triton_ends_the_server_with_a_reason(
+    repositories: Callable[[str], Path],
+) -> None:
+    server = Server(repositories("narrow")).start()
+    triton = psutil.Process(server.process.pid).children()[0]
+    triton.kill()
+    assert server.process.wait(60) == 1
+    assert server.stop() == 1
+    assert "Triton ended with status -9" in "".join(server.output)
+    assert left_behind(server.process.pid) == []
+
+
+def fails(folder: Path, *arguments: str, **environment: str) -> str:
+    """What `upscale`, started in this folder, says when it refuses."""
+    result = subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PORT": "0", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_a_taken_port_is_named(repositories: Callable[[str], Path], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = fails(tmp_path, "serve", "--repository", str(repositories("narrow")), PORT=port)
+    assert f"PORT={port} on HOST=127.0.0.1 cannot be used: Address already in use" in said
+
+
+def test_a_folder_that_is_no_repository_is_named_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    said = fails(tmp_path, "serve", "--repository", str(tmp_path))
+    assert f"{tmp_path} is no model repository" in said
+    assert (tmp_path / "precious").exists()
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    assert "PORT='eighty'" in fails(tmp_path, "serve", PORT="eighty")
+
+
+def test_a_model_that_does_not_load_is_told(
+    repositories: Callable[[str], Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(repositories("narrow"), broken)
+    (broken / "unet" / "1" / "model.onnx").write_bytes(b"no graph")
+    said = fails(tmp_path, "serve", "--repository", str(broken))
+    assert "Triton ended with status 1" in said
+    assert "unet" in said

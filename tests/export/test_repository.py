@@ -1,0 +1,116 @@
+"""What lies in an exported repository, and that a failed export leaves nothing."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from rich.progress import Progress
+
+from export import networks, repository
+from export.checkpoint import load_checkpoint
+from export.errors import ExportError
+from export.networks import NETWORKS
+from export.onnx_engine import CHECK_SIZES, EXPORT_SIZE
+from export.repository import SOURCES, export_repository, read_config
+from tests.tiny_pipeline import make_safety_checker
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """What the export wrote; Triton's stubs add their bytecode when they serve it."""
+    for path in folder.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
+def test_manifest_names_every_file_and_error(repositories: Callable[[str], Path]) -> None:
+    folder = repositories("narrow")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    sums = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files(folder)
+        if path.name != "manifest.json"
+    }
+    assert manifest["sha256"] == sums
+    assert manifest["model_id"] == "narrow"
+    assert manifest["precision"] == "fp32"
+    for network in NETWORKS:
+        assert 0 < manifest["errors"][network.name] <= network.tolerance
+    assert manifest["tools"]["torch"].startswith("2.13.0")
+
+
+def test_sources_are_copied_as_they_are(repositories: Callable[[str], Path]) -> None:
+    folder = repositories("narrow")
+    for source in SOURCES.glob("*/1/*.py"):
+        assert (folder / source.relative_to(SOURCES)).read_bytes() == source.read_bytes()
+    assert not list(folder.parent.glob(".*")), "nothing half-written stays"
+
+
+def test_configs_fit_the_checkpoint(repositories: Callable[[str], Path]) -> None:
+    for architecture, width, noise in (("narrow", 24, "350"), ("wide", 40, "200")):
+        folder = repositories(architecture)
+        unet = read_config(folder / "unet" / "config.pbtxt")
+        dims = {tensor.name: list(tensor.dims) for tensor in unet.input}
+        assert dims["sample"] == [7, -1, -1]
+        assert dims["encoder_hidden_states"] == [77, width]
+        upscale = read_config(folder / "upscale" / "config.pbtxt")
+        assert upscale.parameters["max_noise_level"].string_value == noise
+        assert upscale.parameters["num_inference_steps"].string_value == "75"
+
+
+def test_checks_use_other_sizes_than_the_export() -> None:
+    assert len(CHECK_SIZES) >= 2
+    for check in CHECK_SIZES:
+        assert all(a != b for a, b in zip(check, EXPORT_SIZE, strict=True))
+        assert check[1] % 8 == check[2] % 8 == 0
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.0])
+def test_safety_scores_flag_what_the_checker_flags(threshold: float) -> None:
+    """The wrapper against `StableDiffusionSafetyChecker.forward`, rounding included."""
+    torch.manual_seed(0)
+    checker = make_safety_checker(threshold)
+    checkpoint: Any = type("Checkpoint", (), {"safety_checker": checker})()
+    pixels = torch.randn(8, 3, 224, 224)
+    images = np.zeros((8, 8, 8, 3), np.float32)
+    flags = StableDiffusionSafetyChecker.forward(checker, pixels, images)[1]
+    with torch.no_grad():
+        scores = networks.SafetyChecker(checkpoint)(pixels)
+    assert (scores > 0).any(dim=1).tolist() == flags
+
+
+def test_an_inexact_engine_is_refused_and_nothing_stays(
+    checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = replace(NETWORKS[0], tolerance=1e-12)
+    monkeypatch.setattr(repository, "networks_of", lambda _: [strict])
+    checkpoint = load_checkpoint(str(checkpoints("narrow")), None, "none", None)
+    with pytest.raises(ExportError, match="text_encoder: the engine differs from PyTorch by"):
+        export_repository(checkpoint, tmp_path / "out", Progress(disable=True))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_output_is_left_alone(tmp_path: Path) -> None:
+    checkpoint: Any = None
+    with pytest.raises(ExportError, match="exists already"):
+        export_repository(checkpoint, tmp_path, Progress(disable=True))
+
+
+def test_large_weights_go_to_external_data(
+    checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.onnx_engine.MAX_ONNX_BYTES", 1000)
+    monkeypatch.setattr(repository, "networks_of", lambda _: [NETWORKS[0]])
+    checkpoint = load_checkpoint(str(checkpoints("narrow")), None, "none", None)
+    export_repository(checkpoint, tmp_path / "out", Progress(disable=True))
+    engine = tmp_path / "out" / "text_encoder" / "1" / "model.onnx"
+    assert (engine.parent / "model.onnx.data").stat().st_size > 50_000
+    session = onnxruntime.InferenceSession(engine, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].name == "input_ids"

@@ -1,0 +1,45 @@
+"""The configurations agree with each other."""
+
+from pathlib import Path
+
+import pytest
+
+from export.networks import NETWORKS
+from export.repository import SOURCES, read_config
+
+ENGINES = [network.name for network in NETWORKS]
+
+
+def test_denoise_fills_at_most_what_unet_takes() -> None:
+    denoise, unet = (read_config(SOURCES / name / "config.pbtxt") for name in ("denoise", "unet"))
+    rows = int(denoise.parameters["unet_batch_size"].string_value)
+    assert 2 <= rows <= unet.max_batch_size
+    assert denoise.instance_group[0].count == 1
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_engines_batch(name: str) -> None:
+    config = read_config(SOURCES / name / "config.pbtxt")
+    assert config.HasField("dynamic_batching")
+    assert config.max_batch_size > 1
+
+
+def test_the_ensembles_tensors_are_those_of_its_stages() -> None:
+    """Every tensor of a step exists in the step's model, with the type of what it is bound to."""
+    ensemble = read_config(SOURCES / "upscale" / "config.pbtxt")
+    types = {tensor.name: tensor.data_type for tensor in ensemble.input}
+    for step in ensemble.ensemble_scheduling.step:
+        stage = read_config(SOURCES / step.model_name / "config.pbtxt")
+        inputs = {tensor.name: tensor.data_type for tensor in stage.input}
+        assert {key: types[value] for key, value in step.input_map.items()} == inputs
+        outputs = {tensor.name: tensor.data_type for tensor in stage.output}
+        assert set(step.output_map) == set(outputs)
+        types.update({value: outputs[key] for key, value in step.output_map.items()})
+    assert {t.name: t.data_type for t in ensemble.output}.items() <= types.items()
+
+
+def test_sibling_modules_have_names_of_their_own() -> None:
+    """Triton puts the version folder on sys.path, and so do the tests."""
+    stems = [path.stem for path in SOURCES.glob("*/1/*.py") if path.name != "model.py"]
+    assert len(stems) == len(set(stems))
+    assert all(not (Path(__file__).parents[2] / f"{stem}.py").exists() for stem in stems)

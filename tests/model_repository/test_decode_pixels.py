@@ -1,0 +1,39 @@
+"""What decode makes of the decoder's image, against diffusers and transformers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clip_pixels import ClipPixels
+from diffusers.image_processor import VaeImageProcessor
+from pixels import to_uint8
+from transformers import CLIPImageProcessorPil
+
+from tests.photographs import photograph
+
+
+def test_to_uint8_is_that_of_diffusers() -> None:
+    image = np.random.default_rng(0).normal(size=(3, 16, 24)).astype(np.float32)
+    expected = VaeImageProcessor().postprocess(torch.from_numpy(image)[None])[0]
+    assert np.array_equal(to_uint8(image), np.asarray(expected))
+
+
+@pytest.mark.parametrize("size", [(224, 224), (300, 500), (64, 256), (257, 131)])
+def test_clip_pixels_are_those_of_the_processor(tmp_path: Path, size: tuple[int, int]) -> None:
+    processor = CLIPImageProcessorPil()
+    processor.save_pretrained(tmp_path)
+    image = photograph("coffee", *size)
+    expected = processor(image, return_tensors="np")["pixel_values"][0]
+    actual = ClipPixels.from_file(tmp_path / "preprocessor_config.json")(np.asarray(image))
+    assert actual.shape == (3, 224, 224)
+    assert np.abs(actual - expected).max() < 1e-5
+
+
+def test_old_preprocessor_configs_have_plain_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "preprocessor_config.json"
+    mean = [0.5, 0.5, 0.5]
+    config = {"size": 224, "crop_size": 224, "image_mean": mean, "image_std": mean}
+    path.write_text(json.dumps(config))
+    assert ClipPixels.from_file(path).size == 224

@@ -1,0 +1,102 @@
+"""Jobs against the first lines of diffusers' pipeline."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ddim import Schedules
+from diffusers import DDPMScheduler
+from diffusers.image_processor import VaeImageProcessor
+from job import InvalidRequest, Job, Request, preprocess
+
+from tests.model_repository.test_ddim import scheduler
+from tests.photographs import photograph
+from tests.tiny_pipeline import BETAS
+
+
+def request(**changes: Any) -> Request:
+    values = {
+        "image": np.asarray(photograph("cat", 24, 16)),
+        "prompt_embeds": np.full((77, 6), 2, np.float32),
+        "negative_prompt_embeds": np.full((77, 6), 1, np.float32),
+        "seed": 3,
+        "num_inference_steps": 4,
+        "guidance_scale": 9.0,
+        "noise_level": 20,
+        "safety_check": True,
+    }
+    return Request(**{**values, **changes})
+
+
+def job(**changes: Any) -> Job:
+    asked = request(**changes)
+    schedule = Schedules(scheduler()).get(asked.num_inference_steps)
+    return Job(asked, schedule, DDPMScheduler(**BETAS))
+
+
+def test_preprocess_is_that_of_diffusers() -> None:
+    image = photograph("astronaut", 32, 24)
+    expected = VaeImageProcessor(vae_scale_factor=4).preprocess(image)
+    assert torch.equal(preprocess(np.asarray(image)), expected)
+
+
+def test_preprocess_repeats_the_border_up_to_multiples_of_8() -> None:
+    image = np.asarray(photograph("astronaut", 9, 17))
+    padded = preprocess(image)
+    assert padded.shape == (1, 3, 24, 16)
+    assert torch.equal(padded[..., 16:, :9], padded[..., 16:17, :9].expand(-1, -1, 8, -1))
+    assert torch.equal(padded[..., 9:], padded[..., 8:9].expand(-1, -1, -1, 7))
+
+
+def test_noise_is_drawn_in_the_order_of_diffusers() -> None:
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(1, 3, 16, 24, generator=generator)
+    latents = torch.randn(1, 4, 16, 24, generator=generator)
+    image = preprocess(request().image)
+    expected = DDPMScheduler(**BETAS).add_noise(image, noise, torch.tensor([20]))
+    assert torch.equal(job().latents, latents)
+    assert torch.equal(job().image, expected)
+
+
+def test_a_guided_job_takes_two_rows() -> None:
+    inputs = job().unet_inputs()
+    assert inputs["sample"].shape == (2, 7, 16, 24)
+    assert inputs["encoder_hidden_states"][:, 0, 0].tolist() == [1, 2]  # negative first
+    assert inputs["timestep"].tolist() == [[751], [751]]
+    assert inputs["class_labels"].tolist() == [[20], [20]]
+    assert job(guidance_scale=1.0).unet_inputs()["sample"].shape == (1, 7, 16, 24)
+
+
+def test_guidance_weighs_the_two_rows() -> None:
+    guided, plain = job(guidance_scale=3.0), job(guidance_scale=1.0)
+    uncond, text = torch.randn(2, 1, 4, 16, 24)
+    guided.advance(torch.cat([uncond, text]))
+    plain.advance(uncond + 3.0 * (text - uncond))
+    assert torch.equal(guided.latents, plain.latents)
+
+
+def test_it_is_finished_after_its_steps() -> None:
+    it = job(num_inference_steps=2, guidance_scale=1.0)
+    for _ in range(2):
+        assert not it.is_finished
+        it.advance(torch.zeros(1, 4, 16, 24))
+    assert it.is_finished
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": np.zeros((4, 4), np.uint8)}, r"shape \(4, 4\)"),
+        ({"image": np.zeros((4, 4, 4), np.uint8)}, r"must be \[H, W, 3\]"),
+        ({"image": np.zeros((0, 4, 3), np.uint8)}, r"shape \(0, 4, 3\)"),
+        ({"num_inference_steps": 0}, "from 1 to 1000"),
+        ({"noise_level": 351}, "from 0 to 350"),
+        ({"guidance_scale": float("inf")}, "a number of at least 0"),
+        ({"guidance_scale": -1.0}, "a number of at least 0"),
+    ],
+)
+def test_invalid_values_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        request(**change).validate(max_noise_level=350)
+    request().validate(max_noise_level=350)
