@@ -1,10 +1,9 @@
-"""The repository that `upscale serve` uses when none is named: made once, then kept."""
+"""The repository that `upscale serve` uses when none is named: exported once, then kept."""
 
 import hashlib
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -13,34 +12,33 @@ from embedded.serve import ServeError
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
-SCRIPT = ROOT / "tests" / "tiny_pipeline.py"
-MODEL_ID = "upscale-tiny"
+CHECKPOINT = ROOT / "demo" / "model"
+MODEL_ID = "upscale-demo"
 TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
 def default_repository(say: Callable[[str], None]) -> Path:
-    """Make and export a tiny pipeline unless this version of it was exported before.
+    """Export demo/model unless this version of it was exported before.
 
-    Raises ServeError when that fails.
+    Raises ServeError when the export fails.
     """
     repository = CACHE / f"repository-{fingerprint()}"
     if not repository.is_dir():
-        say(f"Exporting {MODEL_ID}, once; this takes about a minute.")
-        with tempfile.TemporaryDirectory() as folder:
-            run("-m", "tests.tiny_pipeline", folder)
-            options = ["--model", folder, "--model-id", MODEL_ID, "--output", str(repository)]
-            run("-m", "cli", "export", *options)
+        say("Exporting the demo model, once; this takes about a minute.")
+        export(repository)
         for old in CACHE.glob("repository-*"):
             if old != repository:
                 shutil.rmtree(old)
-    say(f"{MODEL_ID} has random weights: its pictures are noise. A real one: upscale export.")
+    say("This is the small demo model; `upscale export` brings a full-size one.")
     return repository
 
 
-def run(*arguments: str) -> None:
-    """Python in a process of its own, so that its gigabyte is given back before we serve."""
-    if subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode != 0:
-        raise ServeError("The default model could not be exported; its reason stands above.")
+def export(repository: Path) -> None:
+    """In a process of its own, so that its gigabyte is given back before we serve."""
+    command = [sys.executable, "-m", "cli", "export", "--model", str(CHECKPOINT)]
+    command += ["--model-id", MODEL_ID, "--output", str(repository)]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+        raise ServeError("The demo model could not be exported; the reason stands above.")
 
 
 def fingerprint() -> str:
@@ -54,8 +52,7 @@ def fingerprint() -> str:
 
 
 def _sources() -> Iterator[Path]:
-    yield SCRIPT
-    for folder in (ROOT / "model_repository", ROOT / "export"):
+    for folder in (CHECKPOINT, ROOT / "model_repository", ROOT / "export"):
         for path in folder.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path

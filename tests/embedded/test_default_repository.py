@@ -1,4 +1,4 @@
-"""The repository that `make run` serves, made from nothing and then kept."""
+"""The repository that `make run` serves, exported once and then kept."""
 
 from pathlib import Path
 
@@ -9,24 +9,23 @@ from embedded.serve import ServeError
 
 
 def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
+    made: list[Path] = []
 
-    def run(*arguments: str) -> None:
-        made.append(arguments[1])
-        if "--output" in arguments:
-            Path(arguments[-1]).mkdir()
+    def export(repository: Path) -> None:
+        made.append(repository)
+        repository.mkdir()
 
     monkeypatch.setattr(default, "CACHE", tmp_path)
-    monkeypatch.setattr(default, "run", run)
+    monkeypatch.setattr(default, "export", export)
     old = tmp_path / "repository-of-an-older-version"
     old.mkdir()
     said: list[str] = []
     repository = default.default_repository(said.append)
-    assert repository.is_dir()
-    assert not old.exists()
     assert default.default_repository(said.append) == repository
-    assert made == ["tests.tiny_pipeline", "cli"]
-    assert sum("its pictures are noise" in line for line in said) == 2
+    assert made == [repository]
+    assert list(tmp_path.iterdir()) == [repository]
+    assert sum("once" in line for line in said) == 1
+    assert sum("small demo model" in line for line in said) == 2
 
 
 def test_its_name_changes_with_what_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +35,7 @@ def test_its_name_changes_with_what_it_is_made_of(monkeypatch: pytest.MonkeyPatc
     assert default.fingerprint() != before
 
 
-def test_a_failure_is_told() -> None:
+def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(default, "CHECKPOINT", tmp_path)
     with pytest.raises(ServeError, match="could not be exported"):
-        default.run("-c", "raise SystemExit(3)")
+        default.export(tmp_path / "out")

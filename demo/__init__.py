@@ -1,0 +1,1 @@
+"""The demo model: training, evaluation and the model itself."""

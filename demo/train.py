@@ -1,0 +1,138 @@
+"""Make the demo model from nothing: `python -m demo.train all`, or a stage of it.
+
+Everything is kept in the work folder: a stage that was stopped goes on where it was.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from diffusers import AutoencoderKL
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+
+from demo.assemble import assemble as write_model
+from demo.decoder import sample, train_decoder
+from demo.latents import Latents, encode, importance, normalize
+from demo.pictures import Pictures, load_pictures
+from demo.safety import train_safety
+from demo.text import embedding, make_text_encoder, make_tokenizer
+from demo.unet import load_average, train_unet
+from demo.vae import train_vae
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+Work = Annotated[Path, typer.Option(help="Folder of checkpoints and rendered scenes.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="The same seed and steps give the same training data.")]
+Minutes = Annotated[float, typer.Option(help="Time to train, that of earlier runs included.")]
+Batch = Annotated[int, typer.Option(help="Pictures a step.")]
+Crops = Annotated[int, typer.Option(help="Crops to encode for the training.")]
+WORK, SCENES, CROPS, SEED = Path("demo/work"), 800, 1600, 0
+
+
+@app.command()
+def vae(
+    work: Work = WORK,
+    device: Device = "cpu",
+    minutes: Minutes = 16,
+    batch_size: Batch = 8,
+    seed: Seed = SEED,
+) -> None:
+    """Stage 1: the autoencoder."""
+    pictures = load(work, seed)
+    trained = train_vae(pictures, work, device, minutes, batch_size, seed).float().eval()
+    normalize(trained, pictures, device, seed)
+    trained.to("cpu").save_pretrained(work / "vae")
+
+
+@app.command()
+def unet(
+    work: Work = WORK,
+    device: Device = "cpu",
+    minutes: Minutes = 40,
+    batch_size: Batch = 16,
+    crops: Crops = CROPS,
+    seed: Seed = SEED,
+) -> None:
+    """Stage 2: the UNet, for the autoencoder of stage 1."""
+    latents = load_latents(work, device, crops, seed)
+    weights = importance(AutoencoderKL.from_pretrained(work / "vae"), latents)
+    train_unet(latents, load_text(seed), weights, work, device, minutes, batch_size, seed)
+
+
+@app.command()
+def decoder(
+    work: Work = WORK,
+    device: Device = "cpu",
+    minutes: Minutes = 8,
+    batches: Annotated[int, typer.Option(help="Batches to let the UNet make, of each size.")] = 60,
+    crops: Crops = CROPS,
+    seed: Seed = SEED,
+) -> None:
+    """Stage 3: the decoder, further, on what the UNet makes."""
+    latents, average = load_latents(work, device, crops, seed), load_average(work).to(device)
+    samples = sample(average, load_text(seed), latents, batches, device, seed)
+    autoencoder = AutoencoderKL.from_pretrained(work / "vae")
+    train_decoder(autoencoder, samples, work, device, minutes, seed)
+    autoencoder.to("cpu").save_pretrained(work / "vae_decoder")
+
+
+@app.command()
+def safety(
+    work: Work = WORK,
+    device: Device = "cpu",
+    steps: Annotated[int, typer.Option(help="Steps to train.")] = 600,
+    batch_size: Batch = 32,
+    seed: Seed = SEED,
+) -> None:
+    """Stage 4: the safety checker."""
+    checker = train_safety(load(work, seed), device, steps, batch_size, seed)
+    checker.to("cpu").save_pretrained(work / "safety_checker")
+
+
+@app.command()
+def assemble(
+    work: Work = WORK,
+    output: Annotated[Path, typer.Option(help="The model's folder.")] = Path("demo/model"),
+    seed: Seed = SEED,
+) -> None:
+    """Stage 5: write the model's folder."""
+    write_model(
+        AutoencoderKL.from_pretrained(work / "vae_decoder"),
+        load_average(work),
+        StableDiffusionSafetyChecker.from_pretrained(work / "safety_checker"),
+        output,
+        seed,
+    )
+
+
+@app.command(name="all")
+def everything(work: Work = WORK, device: Device = "cpu", seed: Seed = SEED) -> None:
+    """All five stages, about an hour and a half on two cores."""
+    vae(work=work, device=device, seed=seed)
+    unet(work=work, device=device, seed=seed)
+    decoder(work=work, device=device, seed=seed)
+    safety(work=work, device=device, seed=seed)
+    assemble(work=work, seed=seed)
+
+
+def load_latents(work: Path, device: str, crops: int, seed: int) -> Latents:
+    """The encoded crops; the first time they are encoded."""
+    autoencoder = AutoencoderKL.from_pretrained(work / "vae").to(device)
+    return encode(autoencoder, load(work, seed), crops, device, seed, work)
+
+
+def load_text(seed: int) -> torch.Tensor:
+    """What the text encoder gives for any prompt."""
+    return embedding(make_text_encoder(make_tokenizer(), seed))
+
+
+def load(work: Path, seed: int) -> Pictures:
+    """The training pictures; the first time they are rendered."""
+    work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    return load_pictures(work, SCENES, seed)
+
+
+if __name__ == "__main__":
+    app()
