@@ -17,7 +17,7 @@ from demo.muon import Muon
 from demo.unet import make_low_res_scheduler, make_scheduler
 from demo.vae import SCALING_FACTOR, rate, reconstruction_loss
 
-ENERGY_WEIGHT = 1.5
+ENERGY_WEIGHT = 3.0
 RATE = 3e-3
 SIZES = (32, 64)  # of latents, in turn
 ENCODED_SHARE = 0.25

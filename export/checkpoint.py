@@ -1,7 +1,9 @@
 """The diffusers checkpoint that is exported: where it is and what it holds."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,8 @@ def load_checkpoint(
     where it has none, `CompVis/stable-diffusion-safety-checker`.
     Raises ExportError when something is missing or of a kind that the stages do not serve.
     """
-    folder, commit = locate(model, revision)
+    # The pipeline knows which of the hub's files it needs.
+    folder, commit = locate(model, revision, StableDiffusionUpscalePipeline.download)
     pipeline = load_pipeline(folder)
     checker_folder, checker_id = locate_safety_checker(folder, safety_checker)
     checker, feature_extractor_config = load_safety_checker(checker_folder)
@@ -63,7 +66,9 @@ def load_checkpoint(
     )
 
 
-def locate(model: str, revision: str | None) -> tuple[Path, str | None]:
+def locate(
+    model: str, revision: str | None, download: Callable[..., Any]
+) -> tuple[Path, str | None]:
     """The local folder of a model and, when it came from Hugging Face, its commit."""
     if Path(model).is_dir():
         if revision is not None:
@@ -71,10 +76,9 @@ def locate(model: str, revision: str | None) -> tuple[Path, str | None]:
                 f"--revision {revision} is for Hugging Face ids; {model} is a folder."
             )
         return Path(model), None
-    patterns = ["*.json", "*.txt", "*.safetensors"]
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        folder = Path(download(model, revision=revision))
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         raise ExportError(
             f"{model} is neither a folder here nor a model that Hugging Face gave us: {error}"
         ) from error
@@ -109,7 +113,8 @@ def locate_safety_checker(folder: Path, wanted: str | None) -> tuple[Path | None
     if wanted is None and (folder / "safety_checker").is_dir():
         return folder, "the checkpoint's own"
     wanted = wanted or "CompVis/stable-diffusion-safety-checker"
-    return locate(wanted, None)[0], wanted
+    download = partial(snapshot_download, allow_patterns=["*.json", "*.safetensors"])
+    return locate(wanted, None, download)[0], wanted
 
 
 def load_safety_checker(

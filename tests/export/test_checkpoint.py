@@ -58,10 +58,28 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, folder: Path) -> None:
         load(folder, safety_checker=str(tmp_path))
 
 
-def test_a_name_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ExportError, match="neither a folder here nor a model"):
+    with pytest.raises(ExportError, match="nobody/nothing is neither a folder here nor a model"):
         load(Path("nobody/nothing"))
+    with pytest.raises(ExportError, match="nobody/checker is neither a folder here nor a model"):
+        load(folder, safety_checker="nobody/checker")
+
+
+def test_a_commit_of_the_hub_becomes_the_revision(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def download(model: str, revision: str) -> str:
+        asked.append((model, revision))
+        return str(folder)
+
+    monkeypatch.setattr("export.checkpoint.StableDiffusionUpscalePipeline.download", download)
+    checkpoint = load(Path("somebody/model"), revision="main")
+    assert asked == [("somebody/model", "main")]
+    assert checkpoint.revision == folder.name  # a snapshot's folder is named after its commit
+    assert checkpoint.model_id == "somebody/model"
 
 
 def test_another_scheduler_is_refused(tmp_path: Path) -> None:
