@@ -98,9 +98,13 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
     if checkpoint.feature_extractor_config is not None:
         target = folder / "decode" / "1" / "preprocessor_config.json"
         shutil.copyfile(checkpoint.feature_extractor_config, target)
-    for name in ("upscale", "denoise", "decode"):
+    embeds = [pipeline.tokenizer.model_max_length, pipeline.unet.config.cross_attention_dim]
+    for name in ("upscale", "encode", "denoise", "decode"):
         path = folder / name / "config.pbtxt"
         config = read_config(path)
+        for tensor in [*config.input, *config.output]:
+            if tensor.name.endswith("prompt_embeds"):  # so that Triton refuses any other shape
+                tensor.dims[:] = embeds
         for key, value in served_parameters(checkpoint).items():
             config.parameters[key].string_value = value
         write_config(path, config)

@@ -60,6 +60,9 @@ def test_configs_fit_the_checkpoint(repositories: Callable[[str], Path]) -> None
         dims = {tensor.name: list(tensor.dims) for tensor in unet.input}
         assert dims["sample"] == [7, -1, -1]
         assert dims["encoder_hidden_states"] == [77, width]
+        denoise = read_config(folder / "denoise" / "config.pbtxt")
+        dims = {tensor.name: list(tensor.dims) for tensor in denoise.input}
+        assert dims["prompt_embeds"] == dims["negative_prompt_embeds"] == [77, width]
         upscale = read_config(folder / "upscale" / "config.pbtxt")
         assert upscale.parameters["max_noise_level"].string_value == noise
         assert upscale.parameters["num_inference_steps"].string_value == "75"

@@ -147,8 +147,12 @@ class DenoiseLoop:
     def _jobs(self) -> list[Job]:
         return [entry.job for entry in self._active if entry.job is not None]
 
+    def _entries(self) -> list[Entry]:
+        with self._changed:
+            return [*self._active, *self._waiting]
+
     def _drop_abandoned(self) -> None:
-        for entry in [*self._active, *self._waiting]:
+        for entry in self._entries():
             if entry.caller.is_cancelled():
                 self.counts.cancelled += 1
                 self._remove(entry)
@@ -197,7 +201,7 @@ class DenoiseLoop:
         entry.fail(error)
 
     def _give_up_all(self, error: Exception) -> None:
-        for entry in [*self._active, *self._waiting]:
+        for entry in self._entries():
             self._fail(entry, error)
 
     def _remove(self, entry: Entry) -> None:
