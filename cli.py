@@ -37,12 +37,14 @@ def export(
     """Turn a diffusers checkpoint into a Triton model repository."""
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn  # noqa: PLC0415
 
+    from export.quiet import quiet_libraries  # noqa: PLC0415
+
+    quiet_libraries()  # before the imports below, which bring warnings of their own
+
     from export.checkpoint import load_checkpoint  # noqa: PLC0415
     from export.errors import ExportError  # noqa: PLC0415
-    from export.quiet import quiet_libraries  # noqa: PLC0415
     from export.repository import export_repository  # noqa: PLC0415
 
-    quiet_libraries()
     columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
     try:
         with Progress(*columns, console=console) as progress:

@@ -18,6 +18,7 @@ from demo.unet import make_low_res_scheduler, make_scheduler
 from demo.vae import SCALING_FACTOR, rate, reconstruction_loss
 
 ENERGY_WEIGHT = 3.0
+SHARPENING = 0.7
 RATE = 3e-3
 SIZES = (32, 64)  # of latents, in turn
 ENCODED_SHARE = 0.25
@@ -124,3 +125,38 @@ def detail(image: Tensor) -> Tensor:
     down = image[..., 1:, :-1] - image[..., :-1, :-1]
     both = image[..., 1:, 1:] - image[..., 1:, :-1] - across
     return functional.avg_pool2d(torch.cat([across, down, both], 1).abs(), 8, 4)
+
+
+@torch.no_grad()
+def sharpen(vae: AutoencoderKL, samples: Samples, strength: float, device: str) -> None:
+    """Fit the last convolution to a sharper picture with the original's colours.
+
+    The target is the decoder's picture, `strength` times its finest detail and what its blurred
+    colours lack of the original's; least squares over a sample of the training pictures.
+    """
+    convolution = vae.decoder.conv_out
+    features: list[Tensor] = []
+    hook = convolution.register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
+    size = convolution.in_channels * 9 + 1
+    square = torch.zeros(size, size, dtype=torch.float64)
+    product = torch.zeros(size, 3, dtype=torch.float64)
+    sampled, _, originals = samples[SIZES[-1]]
+    for latents, original in zip(sampled[:40, None], originals[:40, None], strict=True):
+        features.clear()
+        decoded = vae.decode(latents.to(device) / SCALING_FACTOR).sample.cpu()
+        fine, coarse = decoded - blur(decoded, 3), blur(original - decoded, 17)
+        target = (decoded + strength * fine + coarse)[0].flatten(1)
+        patches = functional.unfold(features[0].float().cpu(), 3, padding=1)[0]
+        rows = torch.cat([patches, torch.ones(1, patches.shape[1])]).double()
+        square += rows @ rows.T
+        product += rows @ target.T.double()
+    hook.remove()
+    fitted = torch.linalg.solve(square + 1e-6 * square.diagonal().mean() * torch.eye(size), product)
+    convolution.weight.copy_(fitted[:-1].T.reshape(convolution.weight.shape))
+    convolution.bias.copy_(fitted[-1])
+
+
+def blur(image: Tensor, size: int) -> Tensor:
+    """The means of windows of size x size."""
+    edges = [size // 2] * 4
+    return functional.avg_pool2d(functional.pad(image, edges, "replicate"), size, 1)
