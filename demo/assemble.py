@@ -31,6 +31,7 @@ def assemble(
     if safety_checker is not None:
         safety_checker.half().save_pretrained(fresh / "safety_checker")
         CLIPImageProcessorPil().save_pretrained(fresh / "feature_extractor")
+    forget_origins(fresh)
     (fresh / "upscale.json").write_text(json.dumps(DEFAULTS, indent=2) + "\n")
     card = folder / "README.md"
     if card.exists():
@@ -39,6 +40,14 @@ def assemble(
         folder.rename(old)
     fresh.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def forget_origins(folder: Path) -> None:
+    """Drop the folders that the parts were loaded from, which diffusers writes down."""
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text())
+        config.pop("_name_or_path", None)
+        path.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def make_pipeline(
