@@ -20,6 +20,7 @@ from export.networks import networks_of
 from export.onnx_engine import CHECK_SIZES, check_error, export_onnx, measure_error
 
 SOURCES = Path(__file__).parent.parent / "model_repository"
+SHARED = {"tiles.py": ("denoise", "decode")}  # in SOURCES itself, for the folders of these models
 TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -49,11 +50,14 @@ def export_repository(checkpoint: Checkpoint, output: Path, progress: Progress) 
 def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
     """Copy the models of model_repository/ that this checkpoint has."""
     served = {network.name for network in networks_of(checkpoint)}
-    for source in sorted(SOURCES.iterdir()):
+    for source in sorted(path for path in SOURCES.iterdir() if path.is_dir()):
         if source.name == "safety_checker" and source.name not in served:
             continue
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / source.name / "1").mkdir(exist_ok=True)  # Triton asks for a version of all
+    for name, models in SHARED.items():
+        for model in models:
+            shutil.copyfile(SOURCES / name, folder / model / "1" / name)
 
 
 def export_engines(checkpoint: Checkpoint, folder: Path, progress: Progress) -> dict[str, float]:
@@ -98,6 +102,7 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
     if checkpoint.feature_extractor_config is not None:
         target = folder / "decode" / "1" / "preprocessor_config.json"
         shutil.copyfile(checkpoint.feature_extractor_config, target)
+    limit_vae_batches(checkpoint, folder)
     embeds = [pipeline.tokenizer.model_max_length, pipeline.unet.config.cross_attention_dim]
     for name in ("upscale", "encode", "denoise", "decode"):
         path = folder / name / "config.pbtxt"
@@ -108,6 +113,18 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
         for key, value in served_parameters(checkpoint).items():
             config.parameters[key].string_value = value
         write_config(path, config)
+
+
+def limit_vae_batches(checkpoint: Checkpoint, folder: Path) -> None:
+    """One tile a call for a decoder with attention over all latents: its scores take 1 GiB each."""
+    if not checkpoint.pipeline.vae.config.mid_block_add_attention:
+        return
+    decode, vae_decoder = (folder / name / "config.pbtxt" for name in ("decode", "vae_decoder"))
+    stage, engine = read_config(decode), read_config(vae_decoder)
+    stage.parameters["vae_batch_size"].string_value = "1"
+    engine.max_batch_size = 1
+    write_config(decode, stage)
+    write_config(vae_decoder, engine)
 
 
 def served_parameters(checkpoint: Checkpoint) -> dict[str, str]:

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 from gateway.errors import InvalidImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SHORTEST_SIDE = 8  # denoise pads shorter ones
 logger = logging.getLogger("gateway")
 
 
@@ -29,9 +30,11 @@ def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
             "The image could not be read; send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
         ) from error
     width, height = image.size
-    if width * height > max_pixels:  # known from the header; nothing is decoded yet
+    # Known from the header; nothing is decoded yet. A side is worked on as SHORTEST_SIDE at least.
+    pixels = max(width, SHORTEST_SIDE) * max(height, SHORTEST_SIDE)
+    if pixels > max_pixels:
         raise InvalidImage(
-            f"The image is {width} x {height} = {width * height} pixels;"
+            f"The image is {width} x {height} pixels, which counts as {pixels};"
             f" at most {max_pixels} are allowed."
         )
     try:

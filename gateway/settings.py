@@ -22,7 +22,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(10_000_000, gt=0, description="Largest request body, bytes.")
     max_input_pixels: int = Field(
-        512 * 512, gt=0, description="Largest input image, width times height, pixels."
+        1024 * 1024,
+        gt=0,
+        description="Largest input image, width times height, pixels; a side counts as 8 at least.",
     )
     request_timeout_s: float = Field(
         280.0, gt=0, description="Longest time for one request, seconds."

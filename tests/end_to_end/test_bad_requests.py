@@ -33,7 +33,7 @@ INVALID_IMAGE = {
     "truncated JPEG": (file_of(photograph("cat", 64, 64), "JPEG")[:900], "damaged or cut short"),
     "PNG of a wrong checksum": (GOOD[:60] + b"\0\0\0\0" + GOOD[64:], "damaged or cut short"),
     "another format": (file_of(Image.new("RGB", (8, 8)), "PPM"), "could not be read"),
-    "too many pixels": (HUGE, "4000 x 4000 = 16000000 pixels; at most 262144 are allowed"),
+    "too many pixels": (HUGE, "4000 x 4000 pixels, which counts as 16000000; at most 1048576 are"),
     "32-bit channels": (
         file_of(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"),
         "8 or 16 bits per channel",

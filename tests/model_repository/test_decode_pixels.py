@@ -37,3 +37,12 @@ def test_old_preprocessor_configs_have_plain_sizes(tmp_path: Path) -> None:
     config = {"size": 224, "crop_size": 224, "image_mean": mean, "image_std": mean}
     path.write_text(json.dumps(config))
     assert ClipPixels.from_file(path).size == 224
+
+
+@pytest.mark.parametrize("size", [(4, 400_000), (300_000, 8)])
+def test_a_long_thin_image_is_looked_at_in_the_middle(size: tuple[int, int]) -> None:
+    pixels = ClipPixels(size=224, crop=224, mean=(0, 0, 0), std=(1, 1, 1))
+    image = np.zeros((*size, 3), np.uint8)
+    long = int(np.argmax(size))
+    np.moveaxis(image, long, 0)[size[long] // 2 - 10 : size[long] // 2 + 10] = 255
+    assert pixels(image).min() > 0.99

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from job import Job, Request
+from admission import Admission
+from job import InvalidRequest, Job, Request
 from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
 
 from tests.model_repository.test_job import job, request
@@ -53,15 +54,15 @@ def make_loop(
     make_job: Callable[[Request], Job] = make,
     max_active: int = 8,
     max_waiting: int = 8,
-    on_step: Callable[[DenoiseLoop], None] = lambda _: None,
+    on_round: Callable[[DenoiseLoop], None] = lambda _: None,
 ) -> DenoiseLoop:
     return DenoiseLoop(
         unet,
         make_job,
         unet_batch_size=16,
-        max_active=max_active,
+        admission=Admission(max_active, memory_budget_mb=512, prompt_embeds_bytes=4 * 77 * 6),
         max_waiting=max_waiting,
-        on_step=on_step,
+        on_round=on_round,
     )
 
 
@@ -114,13 +115,99 @@ def test_other_sizes_get_calls_of_their_own() -> None:
 def test_more_than_may_be_active_wait_in_order() -> None:
     loop = make_loop(max_active=1, max_waiting=2)
     callers = [submit(loop, num_inference_steps=1) for _ in range(3)]
-    with pytest.raises(InsufficientCapacity, match="insufficient capacity: 1 requests"):
+    with pytest.raises(InsufficientCapacity, match="insufficient capacity: 3 requests"):
         submit(loop)
     for index in range(3):
         loop.iterate()
         assert [caller.answered.is_set() for caller in callers] == [n <= index for n in range(3)]
     assert loop.counts.refused == 1
     assert loop.counts.completed == 3
+
+
+def image(side: int) -> np.ndarray:
+    return np.full((side, side, 3), 90, np.uint8)
+
+
+def test_alone_a_large_image_fills_calls_with_its_tiles() -> None:
+    loop = make_loop()
+    caller = submit(loop, image=image(512), guidance_scale=1.0, num_inference_steps=1)
+    loop.iterate()
+    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (1, 16)
+    loop.iterate()
+    assert loop.counts.unet_rows == 25
+    assert caller.answer.is_finished
+
+
+def test_tiles_of_two_images_and_a_small_image_of_their_size_share_calls() -> None:
+    loop = make_loop()
+    for side in (256, 300):
+        submit(loop, image=image(side), guidance_scale=1.0)
+    loop.iterate()
+    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (1, 16)
+    submit(loop, image=image(128), guidance_scale=1.0)
+    loop.iterate()
+    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (2, 16 + 3)
+
+
+def test_a_small_image_beside_a_large_one_takes_a_step_a_round() -> None:
+    loop = make_loop()
+    large = submit(loop, image=image(512), guidance_scale=1.0, num_inference_steps=1)
+    small = submit(loop, num_inference_steps=3, guidance_scale=1.0)
+    for _ in range(3):
+        assert not small.answered.is_set()
+        loop.iterate()
+    assert small.answered.is_set()
+    assert loop.counts.unet_rows == 3 + 3  # one tile of the large one beside each of its steps
+    loop.iterate()
+    loop.iterate()
+    assert large.answered.is_set()
+
+
+def test_a_stream_of_small_images_does_not_keep_a_large_one_out() -> None:
+    loop = make_loop(max_active=2)
+    stream = [submit(loop, num_inference_steps=2) for _ in range(2)]
+    loop.iterate()
+    large = submit(loop, image=image(256), num_inference_steps=1, guidance_scale=1.0)
+    rounds = 0
+    while not large.answered.is_set():
+        stream.append(submit(loop, num_inference_steps=1))
+        loop.iterate()
+        rounds += 1
+        assert rounds < 20
+    assert rounds <= 2 + 9  # the places were taken for two, then a tile each
+
+
+def test_large_images_leave_places_to_small_ones() -> None:
+    loop = make_loop(max_active=4)
+    large = [submit(loop, image=image(256), num_inference_steps=9) for _ in range(4)]
+    loop.iterate()
+    assert (loop.active, loop.waiting) == (2, 2)
+    small = submit(loop, num_inference_steps=1)
+    loop.iterate()
+    assert small.answered.is_set()
+    assert not any(caller.answered.is_set() for caller in large)
+
+
+def test_an_image_that_never_fits_is_refused_at_once() -> None:
+    loop = make_loop()
+    with pytest.raises(InvalidRequest, match="MEMORY_BUDGET_MB=512"):
+        submit(loop, image=image(3000))
+    assert loop.waiting == 0
+
+
+def test_a_failed_call_ends_a_large_image_once_and_its_other_tiles_are_not_called() -> None:
+    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        calls.append(len(inputs["sample"]))
+        raise RuntimeError("broken")
+
+    calls: list[int] = []
+    loop = make_loop(unet, max_active=16)
+    callers = [submit(loop, image=image(1024), guidance_scale=1.0) for _ in range(2)]
+    for _ in range(3):
+        loop.iterate()
+    assert [str(caller.answer) for caller in callers] == ["broken", "broken"]
+    assert calls == [16]
+    assert loop.counts.failed == 2
 
 
 @pytest.mark.parametrize("place", ["active", "waiting"])
@@ -209,11 +296,11 @@ def test_a_bug_in_the_loop_fails_every_job_and_the_loop_goes_on(
     broken = threading.Event()
     broken.set()
 
-    def on_step(_: DenoiseLoop) -> None:
+    def on_round(_: DenoiseLoop) -> None:
         if broken.is_set():
             raise RuntimeError("a bug")
 
-    loop = running(on_step=on_step)
+    loop = running(on_round=on_round)
     first = submit(loop)
     assert first.answered.wait(10)
     assert str(first.answer) == "a bug"

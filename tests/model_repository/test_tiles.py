@@ -2,42 +2,40 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tiles import OVERLAP, SCALE, TILE, Blend, tiles
+from tiles import OVERLAP, TILE, spans
 
 
-@pytest.mark.parametrize("size", [(8, 8), (TILE, TILE), (TILE, 8)])
-def test_what_fits_is_one_tile_and_comes_out_as_it_went_in(size: tuple[int, int]) -> None:
-    windows = tiles(*size)
-    assert len(windows) == 1
-    image = np.random.default_rng(0).normal(size=(3, SCALE * size[0], SCALE * size[1]))
-    blend = Blend(*size)
-    blend.add(windows[0], image.astype(np.float32))
-    assert np.array_equal(blend.image(), image.astype(np.float32))
+@pytest.mark.parametrize("total", [8, TILE - 8, TILE])
+def test_what_fits_is_one_span_that_changes_nothing(total: int) -> None:
+    (span,) = spans(total, scale=4)
+    assert (span.start, span.length) == (0, total)
+    assert np.array_equal(span.weights, np.ones(4 * total, np.float32))
 
 
-@pytest.mark.parametrize("size", [(256, 256), (136, 128), (TILE + 1, 300), (40, 500)])
-def test_tiles_cover_all_with_one_shape_and_overlap(size: tuple[int, int]) -> None:
-    windows = tiles(*size)
-    covered = np.zeros(size, int)
-    for tile in windows:
-        covered[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] += 1
-    assert covered.min() >= 1
-    assert len({(tile.height, tile.width) for tile in windows}) == 1
-    for axis, start in ((0, "top"), (1, "left")):
-        starts = sorted({getattr(tile, start) for tile in windows})
-        assert all(b - a <= TILE - OVERLAP for a, b in pairwise(starts))
-        assert starts[-1] == size[axis] - min(size[axis], TILE)
+@pytest.mark.parametrize("total", [TILE + 8, 2 * TILE - OVERLAP, 2 * TILE - OVERLAP + 8, 1024])
+@pytest.mark.parametrize("scale", [1, 4])
+def test_spans_cover_all_with_one_length_and_their_weights_add_up(total: int, scale: int) -> None:
+    covering = spans(total, scale)
+    assert {span.length for span in covering} == {TILE}
+    assert covering[0].start == 0
+    assert covering[-1].start + TILE == total
+    assert all(b.start - a.start <= TILE - OVERLAP for a, b in pairwise(covering))
+    sums = np.zeros(total * scale)
+    for span in covering:
+        sums[span.pixels] += span.weights
+    assert np.abs(sums - 1).max() < 1e-6
 
 
-def test_blending_equal_tiles_changes_nothing_and_a_step_becomes_a_ramp() -> None:
-    blend, ramp = Blend(64, 256), Blend(64, 256)
-    windows = tiles(64, 256)
-    for index, tile in enumerate(windows):
-        shape = (3, SCALE * tile.height, SCALE * tile.width)
-        blend.add(tile, np.full(shape, 0.25, np.float32))
-        ramp.add(tile, np.full(shape, index, np.float32))
-    assert np.allclose(blend.image(), 0.25)
-    row = ramp.image()[0, 0]
-    assert row[0] == 0
-    assert row[-1] == len(windows) - 1
-    assert np.abs(np.diff(row)).max() < 0.02
+@pytest.mark.parametrize("total", [136, 512, 1000, 1024])
+def test_there_are_as_many_as_the_documented_formula_says(total: int) -> None:
+    assert len(spans(total)) == -(-(total - OVERLAP) // (TILE - OVERLAP))
+
+
+def test_a_step_between_tiles_becomes_a_smooth_ramp() -> None:
+    first, second = spans(2 * TILE - OVERLAP, scale=4)
+    values = np.zeros(4 * (2 * TILE - OVERLAP))
+    values[second.pixels] += second.weights
+    assert values[first.pixels][0] == 0
+    assert values[-1] == 1
+    assert (np.diff(values) >= 0).all()
+    assert np.diff(values).max() < 2 / (4 * OVERLAP)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+LONGEST = 8
+
 
 @dataclass(frozen=True)
 class ClipPixels:
@@ -35,6 +37,7 @@ class ClipPixels:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 [H, W, 3] -> pixel_values float32 [3, crop, crop]."""
+        image = middle(image)
         height, width = image.shape[:2]
         short = min(height, width)
         new_width, new_height = (int(self.size * side / short) for side in (width, height))
@@ -44,3 +47,14 @@ class ClipPixels:
         pixels = np.asarray(cropped, np.float32) / 255
         normalised = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(normalised.transpose(2, 0, 1), np.float32)
+
+
+def middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The middle of a long, thin image, up to LONGEST times its width.
+
+    The crop shows no more of it, and the resized whole would be thousands of times as large.
+    """
+    height, width = image.shape[:2]
+    length = LONGEST * min(height, width)
+    top, left = max(0, height - length) // 2, max(0, width - length) // 2
+    return image[top : height - top, left : width - left]

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from clip_pixels import ClipPixels
+from mosaic import SCALE, Mosaic
 from numpy.typing import NDArray
-from pixels import to_uint8
-from tiles import SCALE, Blend, tiles
 
 
 class EngineError(Exception):
@@ -19,6 +18,7 @@ class EngineError(Exception):
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         parameters = json.loads(args["model_config"])["parameters"]
+        self.batch_size = int(parameters["vae_batch_size"]["string_value"])
         self.clip_pixels: ClipPixels | None = None
         if parameters["safety_checker"]["string_value"] != "none":
             path = Path(__file__).parent / "preprocessor_config.json"
@@ -50,31 +50,31 @@ class TritonPythonModel:
 
     def decode(self, latents: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
         """latents [4, h, w] -> uint8 [4 * height, 4 * width, 3], without denoise's padding."""
-        blend = Blend(*latents.shape[1:])
-        for tile in tiles(*latents.shape[1:]):
-            window = latents[
-                :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width
-            ]
-            blend.add(tile, call("vae_decoder", "latents", window, "image"))
-        return np.ascontiguousarray(to_uint8(blend.image())[: SCALE * height, : SCALE * width])
+        mosaic = Mosaic(*latents.shape[1:], SCALE * height, SCALE * width)
+        for tiles in mosaic.batches(self.batch_size):
+            windows = [latents[:, rows.latents, columns.latents] for rows, columns in tiles]
+            images = call("vae_decoder", "latents", np.stack(windows), "image")
+            for tile, image in zip(tiles, images, strict=True):
+                mosaic.add(tile, image)
+        return mosaic.image
 
     def check(self, upscaled: NDArray[np.uint8]) -> bool:
         assert self.clip_pixels is not None
         pixel_values = self.clip_pixels(upscaled)
-        scores = call("safety_checker", "pixel_values", pixel_values, "concept_scores")
+        scores = call("safety_checker", "pixel_values", pixel_values[None], "concept_scores")
         return bool((scores > 0).any())
 
 
 def call(
     engine: str, input_name: str, array: NDArray[np.float32], output_name: str
 ) -> NDArray[np.float32]:
-    """One row through an engine by BLS."""
+    """One call of an engine by BLS, rows first."""
     response = pb_utils.InferenceRequest(
         model_name=engine,
         requested_output_names=[output_name],
-        inputs=[pb_utils.Tensor(input_name, np.ascontiguousarray(array)[None])],
+        inputs=[pb_utils.Tensor(input_name, np.ascontiguousarray(array))],
     ).exec()
     if response.has_error():
         raise EngineError(f"{engine}: {response.error().message()}")
     output = pb_utils.get_output_tensor_by_name(response, output_name)
-    return np.array(output.as_numpy()[0])
+    return np.array(output.as_numpy())

@@ -1,4 +1,4 @@
-"""Which jobs share a UNet call."""
+"""Which tiles share a UNet call."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 
 class Batchable(Protocol):
-    """What a job shows of itself: its latents' height and width, its rows in a UNet batch."""
+    """What is known of the work: its latents' height and width, its rows in a UNet batch."""
 
     @property
     def size(self) -> tuple[int, int]: ...
@@ -14,19 +14,19 @@ class Batchable(Protocol):
     def rows(self) -> int: ...
 
 
-J = TypeVar("J", bound=Batchable)
+W = TypeVar("W", bound=Batchable)
 
 
-def batches(jobs: Iterable[J], max_rows: int) -> Iterator[list[J]]:
-    """Group jobs of one latent size, in order, into calls of at most max_rows rows."""
-    by_size: dict[tuple[int, int], list[J]] = defaultdict(list)
-    for job in jobs:
-        by_size[job.size].append(job)
+def batches(work: Iterable[W], max_rows: int) -> Iterator[list[W]]:
+    """Group work of one size, in order, into calls of at most max_rows rows."""
+    by_size: dict[tuple[int, int], list[W]] = defaultdict(list)
+    for item in work:
+        by_size[item.size].append(item)
     for group in by_size.values():
-        batch: list[J] = []
-        for job in group:
-            if batch and sum(member.rows for member in batch) + job.rows > max_rows:
+        batch: list[W] = []
+        for item in group:
+            if batch and sum(member.rows for member in batch) + item.rows > max_rows:
                 yield batch
                 batch = []
-            batch.append(job)
+            batch.append(item)
         yield batch

@@ -7,10 +7,14 @@ import numpy as np
 import torch
 from ddim import Schedule
 from numpy.typing import NDArray
+from tiles import TILE, Span, spans
 
 MAX_INFERENCE_STEPS = 1000
 SIZE_MULTIPLE = 8  # the UNet halves three times
 LATENT_CHANNELS = 4
+# Of the padded image. uint8 image 3, float32 image 12, latents, noise_pred, the next latents and
+# the answer's copy 16 each; while a job is made, less: image 12, its noise 12, three products 12.
+BYTES_PER_PIXEL = 80
 RGB = 3
 
 
@@ -72,9 +76,52 @@ class Request:
         """H and W before padding."""
         return self.image.shape[0], self.image.shape[1]
 
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """H and W of the latents: the next multiples of 8."""
+        height, width = self.image_size
+        return height + -height % SIZE_MULTIPLE, width + -width % SIZE_MULTIPLE
+
+    @property
+    def is_tiled(self) -> bool:
+        return max(self.padded_size) > TILE
+
+    @property
+    def memory_bytes(self) -> int:
+        """What its job will hold at most, with a copy of the result in Triton's memory."""
+        height, width = self.padded_size
+        embeds = self.prompt_embeds.nbytes + self.negative_prompt_embeds.nbytes
+        return BYTES_PER_PIXEL * height * width + 2 * embeds
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window of a job's latents: one row of a UNet batch, two with guidance."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.rows.length, self.columns.length
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The window as a view: [1, C, h, w] -> [1, C, tile height, tile width]."""
+        return tensor[..., self.rows.latents, self.columns.latents]
+
+    def weights(self) -> torch.Tensor:
+        """Its weights in the blend, float32 [tile height, tile width]."""
+        return torch.from_numpy(np.outer(self.rows.weights, self.columns.weights))
+
 
 class Job:
-    """A request with its latents: a pure function of its inputs, whoever shares its batches."""
+    """A request with its latents: a pure function of its inputs, whoever shares its batches.
+
+    At every step the UNet predicts each tile, the predictions are blended (Bar-Tal et al.,
+    MultiDiffusion, 2023) and the scheduler steps the whole latents, so that the tiles agree. An
+    image of one tile is one piece, as in diffusers.
+    """
 
     def __init__(self, request: Request, schedule: Schedule, low_res_scheduler: Any) -> None:
         self.request = request
@@ -91,16 +138,18 @@ class Job:
         noise_level = torch.tensor([request.noise_level])
         self.image = low_res_scheduler.add_noise(image, noise, noise_level)
         self.latents = torch.randn((1, LATENT_CHANNELS, *image.shape[2:]), generator=generator)
+        self.tiles = [
+            Tile(rows, columns)
+            for rows in spans(image.shape[2])
+            for columns in spans(image.shape[3])
+        ]
+        self._noise_pred = torch.zeros_like(self.latents)
+        self._predicted = 0  # tiles of this step
 
     @property
     def rows(self) -> int:
-        """How many rows of a UNet batch the job takes."""
+        """How many rows of a UNet batch a tile takes."""
         return len(self.prompt_embeds)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the latents."""
-        return self.latents.shape[2], self.latents.shape[3]
 
     @property
     def timestep(self) -> int:
@@ -110,9 +159,13 @@ class Job:
     def is_finished(self) -> bool:
         return self.step == len(self.schedule)
 
-    def unet_inputs(self) -> dict[str, torch.Tensor]:
-        """The job's rows of the next UNet call: without the prompt first, then with it."""
-        sample = torch.cat([self.latents, self.image], dim=1)
+    def next_tiles(self, count: int) -> list[Tile]:
+        """At most `count` of those that this step has not predicted yet."""
+        return self.tiles[self._predicted : self._predicted + count]
+
+    def unet_inputs(self, tile: Tile) -> dict[str, torch.Tensor]:
+        """The tile's rows of a UNet call: without the prompt first, then with it."""
+        sample = torch.cat([tile.of(self.latents), tile.of(self.image)], dim=1)
         return {
             "sample": sample.expand(self.rows, -1, -1, -1),
             "timestep": torch.full((self.rows, 1), self.timestep),
@@ -120,14 +173,25 @@ class Job:
             "class_labels": torch.full((self.rows, 1), self.request.noise_level),
         }
 
-    def advance(self, noise_pred: torch.Tensor) -> None:
-        """Take one scheduler step with the UNet's rows for this job, float32 [rows, 4, h, w]."""
+    def add(self, tile: Tile, noise_pred: torch.Tensor) -> None:
+        """Take the UNet's rows for the next tile, float32 [rows, 4, h, w].
+
+        After the last tile the scheduler takes one step.
+        """
         if self.request.is_guided:
             uncond, text = noise_pred.chunk(2)
             noise_pred = uncond + self.request.guidance_scale * (text - uncond)
+        tile.of(self._noise_pred).add_(noise_pred * tile.weights())
+        self._predicted += 1
+        if self._predicted == len(self.tiles):
+            self._advance()
+
+    def _advance(self) -> None:
         a = self.schedule.latents_factors[self.step]
         b = self.schedule.prediction_factors[self.step]
-        self.latents = a * self.latents + b * noise_pred
+        self.latents = a * self.latents + b * self._noise_pred
+        self._noise_pred.zero_()
+        self._predicted = 0
         self.step += 1
 
 

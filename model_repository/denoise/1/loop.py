@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from admission import Admission
 from batching import batches
-from job import Caller, Job, Request
+from job import Caller, Job, Request, Tile
 
 logger = logging.getLogger("denoise")
 
@@ -60,14 +61,33 @@ class Entry:
             logger.exception("an error could not be sent")
 
 
+@dataclass(frozen=True)
+class Work:
+    """One tile of an entry's job, for one UNet call."""
+
+    entry: Entry
+    job: Job
+    tile: Tile
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.tile.size
+
+    @property
+    def rows(self) -> int:
+        return self.job.rows
+
+
 class DenoiseLoop:
     """Continuous batching over one UNet, on a thread of its own.
 
+    It goes in rounds. A round takes every active job further: one of a single tile by a step, a
+    tiled one by a share of its tiles, so that neither waits for the other for long.
+
     unet: one call; the inputs of `Job.unet_inputs` for all rows -> noise_pred [rows, 4, h, w].
     make_job: builds a job when it is admitted, so that a waiting one holds only its request.
-    unet_batch_size: rows in one call. max_active: jobs that step together. max_waiting: jobs
-    behind them; one more is refused. on_step: called on the loop's thread after every step of the
-    active jobs.
+    unet_batch_size: rows in one call. admission: which jobs are active. max_waiting: jobs behind
+    them; one more is refused. on_round: called on the loop's thread after every round.
     """
 
     def __init__(
@@ -75,16 +95,16 @@ class DenoiseLoop:
         unet: UNet,
         make_job: Callable[[Request], Job],
         unet_batch_size: int,
-        max_active: int,
+        admission: Admission,
         max_waiting: int,
-        on_step: Callable[["DenoiseLoop"], None],
+        on_round: Callable[["DenoiseLoop"], None],
     ) -> None:
         self._unet = unet
         self._make_job = make_job
         self._unet_batch_size = unet_batch_size
-        self._max_active = max_active
+        self._admission = admission
         self._max_waiting = max_waiting
-        self._on_step = on_step
+        self._on_round = on_round
         self._waiting: deque[Entry] = deque()
         self._active: list[Entry] = []
         self._changed = threading.Condition()
@@ -111,13 +131,19 @@ class DenoiseLoop:
         self._thread.join()
 
     def submit(self, request: Request, caller: Caller) -> None:
-        """Hand a request over. Raises InsufficientCapacity when as many wait as may."""
+        """Hand a request over.
+
+        Raises InsufficientCapacity when as many wait as may, InvalidRequest when it would not fit
+        into the memory budget even alone.
+        """
+        self._admission.check(request)
         with self._changed:
-            if len(self._active) + len(self._waiting) >= self._max_active + self._max_waiting:
+            places = self._admission.max_active + self._max_waiting
+            if len(self._active) + len(self._waiting) >= places:
                 self.counts.refused += 1
                 raise InsufficientCapacity(
-                    f"insufficient capacity: {self._max_active} requests are being worked on"
-                    f" and {self._max_waiting} wait already; try again later."
+                    f"insufficient capacity: {len(self._active) + len(self._waiting)} requests are"
+                    " being worked on or wait already; try again later."
                 )
             self._waiting.append(Entry(request, caller))
             self._changed.notify()
@@ -126,7 +152,7 @@ class DenoiseLoop:
         while self._wait_for_work():
             try:
                 self.iterate()
-                self._on_step(self)
+                self._on_round(self)
             except Exception as error:  # a bug of ours: nobody may wait for it for ever
                 logger.exception("the denoise loop failed; every job in it is given up")
                 self._give_up_all(error)
@@ -137,15 +163,23 @@ class DenoiseLoop:
             return bool(self._waiting or self._active)
 
     def iterate(self) -> None:
-        """One step of every active job."""
+        """One round."""
         self._drop_abandoned()
         self._admit()
-        for batch in batches(self._jobs(), self._unet_batch_size):
-            self._step(batch)
+        for batch in batches(self._next_work(), self._unet_batch_size):
+            self._predict([work for work in batch if work.entry in self._active])
         self._send_finished()
 
-    def _jobs(self) -> list[Job]:
-        return [entry.job for entry in self._active if entry.job is not None]
+    def _next_work(self) -> list[Work]:
+        """Beside jobs of a single tile a tiled one gets one tile a round; else equal shares."""
+        jobs = [(entry, entry.job) for entry in self._active if entry.job is not None]
+        if any(not entry.request.is_tiled for entry, _ in jobs):
+            share = 1
+        else:
+            share = self._unet_batch_size // max(1, sum(job.rows for _, job in jobs))
+        return [
+            Work(entry, job, tile) for entry, job in jobs for tile in job.next_tiles(max(1, share))
+        ]
 
     def _entries(self) -> list[Entry]:
         with self._changed:
@@ -163,9 +197,15 @@ class DenoiseLoop:
                 entry.fail(DeadlineExceeded("the request's deadline passed"))
 
     def _admit(self) -> None:
-        while self._waiting and len(self._active) < self._max_active:
+        while True:
             with self._changed:  # from one list to the other in one step, so submit never miscounts
-                entry = self._waiting.popleft()
+                active = [entry.request for entry in self._active]
+                entry = next(
+                    (e for e in self._candidates() if self._admission.fits(e.request, active)), None
+                )
+                if entry is None:
+                    return
+                self._waiting.remove(entry)
                 self._active.append(entry)
             try:
                 entry.job = self._make_job(entry.request)
@@ -173,20 +213,29 @@ class DenoiseLoop:
                 logger.exception("a job could not be made")
                 self._fail(entry, error)
 
-    def _step(self, jobs: list[Job]) -> None:
+    def _candidates(self) -> list[Entry]:
+        """The first that waits of the tiled jobs and the first of the others."""
+        firsts = [
+            next((entry for entry in self._waiting if entry.request.is_tiled is tiled), None)
+            for tiled in (True, False)
+        ]
+        return [entry for entry in firsts if entry is not None]
+
+    def _predict(self, batch: list[Work]) -> None:
+        if not batch:  # their jobs failed earlier in this round
+            return
         try:
-            rows = [job.unet_inputs() for job in jobs]
+            rows = [work.job.unet_inputs(work.tile) for work in batch]
             inputs = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
             noise_pred = self._unet(inputs)
             self.counts.unet_calls += 1
             self.counts.unet_rows += len(noise_pred)
-            for job, prediction in zip(
-                jobs, torch.split(noise_pred, [job.rows for job in jobs]), strict=True
-            ):
-                job.advance(prediction)
+            parts = torch.split(noise_pred, [work.rows for work in batch])
+            for work, part in zip(batch, parts, strict=True):
+                work.job.add(work.tile, part)
         except Exception as error:  # of this call's jobs alone
             logger.exception("a UNet call failed")
-            for entry in [entry for entry in self._active if entry.job in jobs]:
+            for entry in {work.entry for work in batch}:
                 self._fail(entry, error)
 
     def _send_finished(self) -> None:

@@ -1,6 +1,8 @@
 """Triton's side of the denoise stage: tensors in, the loop, tensors out."""
 
 import json
+import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
+from admission import Admission
 from ddim import Schedules
 from diffusers import DDIMScheduler, DDPMScheduler
 from job import Caller, InvalidRequest, Job, Request
@@ -21,10 +24,9 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         torch.set_num_threads(1)  # the work is in unet; here are a few additions a step
-        parameters = {
-            key: value["string_value"]
-            for key, value in json.loads(args["model_config"])["parameters"].items()
-        }
+        config = json.loads(args["model_config"])
+        parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
+        dims = next(i["dims"] for i in config["input"] if i["name"] == "prompt_embeds")
         self.max_noise_level = int(parameters["max_noise_level"])
         self.has_safety_checker = parameters["safety_checker"] != "none"
         folder = Path(__file__).parent
@@ -39,9 +41,13 @@ class TritonPythonModel:
             call_unet,
             make_job,
             unet_batch_size=int(parameters["unet_batch_size"]),
-            max_active=int(parameters["max_active"]),
+            admission=Admission(
+                max_active=int(parameters["max_active"]),
+                memory_budget_mb=read_memory_budget(parameters["memory_budget_mb"]),
+                prompt_embeds_bytes=math.prod(map(int, dims)) * np.float32().nbytes,
+            ),
             max_waiting=int(parameters["max_waiting"]),
-            on_step=self.metrics.publish,
+            on_round=self.metrics.publish,
         )
         self.loop.start()
 
@@ -62,6 +68,14 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self.loop.stop()
+
+
+def read_memory_budget(default: str) -> int:
+    """MEMORY_BUDGET_MB of the environment, 10^6 bytes; unset, the configuration's."""
+    value = os.environ.get("MEMORY_BUDGET_MB") or default
+    if not value.isascii() or not value.isdigit():
+        raise ValueError(f"MEMORY_BUDGET_MB={value}: it must be a whole number of megabytes.")
+    return int(value)
 
 
 def read_request(triton_request: Any) -> Request:
@@ -161,14 +175,15 @@ class Metrics:
             },
             **{f"unet_{of}": self._unet.Metric(labels={"of": of}) for of in ("calls", "rows")},
         }
-        self._published = dict.fromkeys(self._counters, 0)
+        self._published = dict.fromkeys([*self._gauges, *self._counters], 0)
 
     def publish(self, loop: DenoiseLoop) -> None:
         """Bring the metrics up to date; only what changed crosses to the server's process."""
-        for state, gauge in self._gauges.items():
-            gauge.set(getattr(loop, state))
-        for name, counter in self._counters.items():
-            value = getattr(loop.counts, name)
-            if value > self._published[name]:
-                counter.increment(value - self._published[name])
-                self._published[name] = value
+        values = {"active": loop.active, "waiting": loop.waiting, **vars(loop.counts)}
+        for name, value in values.items():
+            change = value - self._published[name]
+            if change and name in self._gauges:
+                self._gauges[name].set(value)
+            elif change:
+                self._counters[name].increment(change)
+            self._published[name] = value

@@ -1,0 +1,78 @@
+"""Overlapping tiles of latents, and the weights that blend what was made of them.
+
+`export` puts this file into `denoise` and `decode`, which both work in these tiles. Latents that
+fit in one tile are one piece.
+
+A tile bounds memory, which grows with its area or, in an attention over every latent pixel, with
+the square of that. In float32, one tile of 128 x 128 latents takes in the x4 upscaler's decoder
+2 GiB for the attention's scores and their softmax and 1 GiB for convolutions. A larger overlap
+hides more and costs more: n latents in a row need ceil((n - OVERLAP) / (TILE - OVERLAP)) tiles.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+TILE = 128  # latent pixels, height and width
+OVERLAP = 16  # latent pixels that neighbours share at least
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """A tile along one axis.
+
+    weights: float32 [length * scale], 0..1; at every pixel those of all spans add up to 1.
+    """
+
+    start: int
+    length: int
+    scale: int
+    weights: NDArray[np.float32]
+
+    @property
+    def latents(self) -> slice:
+        """What the span covers, in latent pixels."""
+        return slice(self.start, self.start + self.length)
+
+    @property
+    def pixels(self) -> slice:
+        """What the span covers, in pixels of the result."""
+        return slice(self.start * self.scale, (self.start + self.length) * self.scale)
+
+
+@lru_cache(maxsize=128)
+def spans(total: int, scale: int = 1) -> tuple[Span, ...]:
+    """Cover an axis of `total` latent pixels with spans of one length, at most TILE.
+
+    Neighbours share OVERLAP pixels; the last two share more where the length asks for it.
+    scale: pixels of the result for one of the latents.
+    """
+    length = min(total, TILE)
+    starts = [*range(0, total - length, TILE - OVERLAP), total - length]
+    ramps = [ramp(start, length, total, scale) for start in starts]
+    sums = np.zeros(total * scale)
+    for start, weights in zip(starts, ramps, strict=True):
+        sums[start * scale : (start + length) * scale] += weights
+    return tuple(
+        Span(
+            start,
+            length,
+            scale,
+            (weights / sums[start * scale : (start + length) * scale]).astype(np.float32),
+        )
+        for start, weights in zip(starts, ramps, strict=True)
+    )
+
+
+def ramp(start: int, length: int, total: int, scale: int) -> NDArray[np.float64]:
+    """1, falling to almost 0 along half a cosine over OVERLAP at each end that has a neighbour."""
+    steps = np.arange(0.5, OVERLAP * scale) / (OVERLAP * scale)
+    rising = (1 - np.cos(np.pi * steps)) / 2
+    weights = np.ones(length * scale)
+    if start > 0:
+        weights[: len(rising)] = rising
+    if start + length < total:
+        weights[-len(rising) :] *= rising[::-1]
+    return weights
