@@ -1,4 +1,4 @@
-"""Stage 3: the decoder, trained further on what the UNet makes."""
+"""Stage 4: the decoder, trained further on what the UNet makes."""
 
 import time
 from pathlib import Path
@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from demo.checkpoint import Checkpoint
 from demo.latents import Latents
+from demo.mean import make_low_res_scheduler
 from demo.muon import Muon
-from demo.unet import make_low_res_scheduler, make_scheduler
+from demo.unet import make_scheduler
 from demo.vae import SCALING_FACTOR, rate, reconstruction_loss
 
 ENERGY_WEIGHT = 3.0

@@ -14,6 +14,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from demo.assemble import assemble as write_model
 from demo.decoder import SHARPENING, sample, sharpen, train_decoder
 from demo.latents import Latents, encode, importance, normalize
+from demo.mean import load_mean, train_mean
 from demo.pictures import Pictures, load_pictures
 from demo.safety import train_safety
 from demo.text import embedding, make_text_encoder, make_tokenizer
@@ -46,18 +47,40 @@ def vae(
 
 
 @app.command()
+def mean(
+    work: Work = WORK,
+    device: Device = "cpu",
+    minutes: Minutes = 6,
+    crops: Crops = CROPS,
+    seed: Seed = SEED,
+) -> None:
+    """Stage 2: what can be foreseen of the autoencoder's latents."""
+    latents = load_latents(work, device, crops, seed)
+    train_mean(latents, load_weights(work, latents), work, device, minutes, seed)
+
+
+@app.command()
 def unet(
     work: Work = WORK,
     device: Device = "cpu",
-    minutes: Minutes = 40,
+    minutes: Minutes = 60,
     batch_size: Batch = 16,
     crops: Crops = CROPS,
     seed: Seed = SEED,
 ) -> None:
-    """Stage 2: the UNet, for the autoencoder of stage 1."""
+    """Stage 3: the UNet, for the autoencoder of stage 1."""
     latents = load_latents(work, device, crops, seed)
-    weights = importance(AutoencoderKL.from_pretrained(work / "vae"), latents)
-    train_unet(latents, load_text(seed), weights, work, device, minutes, batch_size, seed)
+    train_unet(
+        latents,
+        load_text(seed),
+        load_mean(work),
+        load_weights(work, latents),
+        work,
+        device,
+        minutes,
+        batch_size,
+        seed,
+    )
 
 
 @app.command()
@@ -69,7 +92,7 @@ def decoder(
     crops: Crops = CROPS,
     seed: Seed = SEED,
 ) -> None:
-    """Stage 3: the decoder, further, on what the UNet makes."""
+    """Stage 4: the decoder, further, on what the UNet makes."""
     latents, average = load_latents(work, device, crops, seed), load_average(work).to(device)
     samples = sample(average, load_text(seed), latents, batches, device, seed)
     autoencoder = AutoencoderKL.from_pretrained(work / "vae")
@@ -86,7 +109,7 @@ def safety(
     batch_size: Batch = 32,
     seed: Seed = SEED,
 ) -> None:
-    """Stage 4: the safety checker."""
+    """Stage 5: the safety checker."""
     checker = train_safety(load(work, seed), device, steps, batch_size, seed)
     checker.to("cpu").save_pretrained(work / "safety_checker")
 
@@ -97,7 +120,7 @@ def assemble(
     output: Annotated[Path, typer.Option(help="The model's folder.")] = Path("demo/model"),
     seed: Seed = SEED,
 ) -> None:
-    """Stage 5: write the model's folder."""
+    """Stage 6: write the model's folder."""
     write_model(
         AutoencoderKL.from_pretrained(work / "vae_decoder"),
         load_average(work),
@@ -109,8 +132,9 @@ def assemble(
 
 @app.command(name="all")
 def everything(work: Work = WORK, device: Device = "cpu", seed: Seed = SEED) -> None:
-    """All five stages, about an hour and a half on two cores."""
+    """All six stages, about an hour and a half on two cores."""
     vae(work=work, device=device, seed=seed)
+    mean(work=work, device=device, seed=seed)
     unet(work=work, device=device, seed=seed)
     decoder(work=work, device=device, seed=seed)
     safety(work=work, device=device, seed=seed)
@@ -121,6 +145,11 @@ def load_latents(work: Path, device: str, crops: int, seed: int) -> Latents:
     """The encoded crops; the first time they are encoded."""
     autoencoder = AutoencoderKL.from_pretrained(work / "vae").to(device)
     return encode(autoencoder, load(work, seed), crops, device, seed, work)
+
+
+def load_weights(work: Path, latents: Latents) -> torch.Tensor:
+    """How much each channel of the latents shows, [4, 1, 1]."""
+    return importance(AutoencoderKL.from_pretrained(work / "vae"), latents)
 
 
 def load_text(seed: int) -> torch.Tensor:

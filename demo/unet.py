@@ -1,36 +1,28 @@
-"""Stage 2: the UNet, trained to turn noise into latents that fit a low-resolution picture."""
+"""Stage 3: the UNet, trained to turn noise into latents that fit a low-resolution picture."""
 
 import copy
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
 from rich.console import Console
 from torch import Tensor
 
 from demo.checkpoint import Checkpoint
 from demo.latents import Latents
+from demo.mean import BETAS, MeanLatents, make_low_res_scheduler, random_levels
 from demo.muon import Muon
 from demo.vae import rate
 
-BETAS: dict[str, Any] = {
-    "beta_start": 0.0001,
-    "beta_end": 0.02,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-}
 TEXT_WIDTH = 32
-LARGEST_NOISE_LEVEL = 200
 RATE = 1e-2
 SIZES = (32, 64)  # of latents, in turn
 EMA_DECAY = 0.998
-PLAIN_SHARE = 0.5
-DETAIL = 0.4  # how much of what cannot be known from the small picture is made up
+DETAIL = 0.3  # how much of what cannot be known from the small picture is made up
 console = Console()
 
 
@@ -45,13 +37,12 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
-def make_low_res_scheduler() -> DDPMScheduler:
-    """The x4 upscaler's."""
-    return DDPMScheduler(**BETAS, clip_sample=True, variance_type="fixed_small")
-
-
 def make_unet() -> UNet2DConditionModel:
-    """The x4 upscaler's blocks, narrow; noise levels start as waves, so neighbours are alike."""
+    """The x4 upscaler's blocks, narrow; noise levels start as waves, so neighbours are alike.
+
+    A group norm takes the strength of its group away, and with it brightness and colour: so there
+    is one group. The time scales features too, since a small network cannot learn to multiply.
+    """
     unet = UNet2DConditionModel(
         in_channels=7,
         out_channels=4,
@@ -60,7 +51,8 @@ def make_unet() -> UNet2DConditionModel:
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
         up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
         layers_per_block=1,
-        norm_num_groups=8,
+        norm_num_groups=1,
+        resnet_time_scale_shift="scale_shift",
         attention_head_dim=8,
         cross_attention_dim=TEXT_WIDTH,
         only_cross_attention=(True, True, True, False),
@@ -79,34 +71,27 @@ def make_unet() -> UNet2DConditionModel:
 class Diffusion:
     """Noise, targets and predictions of one training step."""
 
-    def __init__(self, text: Tensor, weights: Tensor, device: str) -> None:
+    def __init__(self, text: Tensor, mean: MeanLatents, weights: Tensor, device: str) -> None:
         """text: what the text encoder gives for any prompt, [1, 77, width];
 
-        weights: of the latent channels, [4, 1, 1].
+        mean: what can be foreseen; weights: of the latent channels, [4, 1, 1].
         """
+        self._mean = mean.to(device)
         self._weights = weights.to(device)
         self._text = text[:, :1].to(device)  # attention to 77 equal tokens is that to one
         self._device = device
         self._scheduler = make_scheduler()
         self._low_res = make_low_res_scheduler()
 
-    def loss(
-        self,
-        unet: UNet2DConditionModel,
-        teacher: UNet2DConditionModel | None,
-        latents: Tensor,
-        images: Tensor,
-    ) -> Tensor:
-        """Mean squared error of v; a teacher takes some of the detail out of the latents."""
+    def loss(self, unet: UNet2DConditionModel, latents: Tensor, images: Tensor) -> Tensor:
+        """Mean squared error of v, for latents drawn towards what can be foreseen."""
         count = len(latents)
-        levels = (LARGEST_NOISE_LEVEL * torch.rand(count, device=self._device) ** 2.5).long()
+        levels = random_levels(count, self._device)
         images = self._low_res.add_noise(images, torch.randn_like(images), levels)
         noise, steps = torch.randn_like(latents), torch.randint(1000, (count,), device=self._device)
-        if teacher is not None:
-            with torch.no_grad():
-                last = torch.full_like(steps, 999)
-                mean = -self.predict(teacher, torch.randn_like(latents), images, last, levels)
-            latents = mean + DETAIL * (latents - mean)
+        with torch.no_grad():
+            mean = self._mean(images, levels)
+        latents = mean + DETAIL * (latents - mean)
         noisy = self._scheduler.add_noise(latents, noise, steps)
         target = self._scheduler.get_velocity(latents, noise, steps)
         error = self.predict(unet, noisy, images, steps, levels) - target
@@ -130,6 +115,7 @@ class Diffusion:
 def train_unet(
     latents: Latents,
     text: Tensor,
+    mean: MeanLatents,
     weights: Tensor,
     folder: Path,
     device: str,
@@ -137,30 +123,23 @@ def train_unet(
     batch_size: int,
     seed: int,
 ) -> UNet2DConditionModel:
-    """Train for so many minutes; resumes from `folder`. Returns the moving average.
-
-    In the second half the target is drawn from the average of what is possible towards the real
-    detail (DETAIL), which loses less fidelity than making all of it up.
-    """
+    """Train for so many minutes; resumes from `folder`. Returns the moving average."""
     torch.manual_seed(seed)
     unet = make_unet().to(device, memory_format=torch.channels_last)
     both = torch.nn.ModuleList([unet, copy.deepcopy(unet)])
-    average, teacher = both[1], None
+    average = both[1]
     optimizer = Muon(unet, RATE)
     checkpoint = Checkpoint(folder / "unet.pt", both, optimizer)
     elapsed, step = checkpoint.load()
     rng = np.random.default_rng([seed, step])
-    diffusion = Diffusion(text, weights, device)
+    diffusion = Diffusion(text, mean, weights, device)
     began, losses = time.monotonic() - elapsed, []
     while (elapsed := time.monotonic() - began) < 60 * minutes:
-        share = elapsed / (60 * minutes)
         for group in optimizer.param_groups:
-            group["lr"] = rate(RATE, step, share)
-        if share > PLAIN_SHARE and teacher is None:
-            teacher = copy.deepcopy(average)
+            group["lr"] = rate(RATE, step, elapsed / (60 * minutes))
         size = SIZES[step % len(SIZES)]
         batch = latents.batch(batch_size * SIZES[0] ** 2 // size**2, size, rng)
-        loss = diffusion.loss(unet, teacher, *(part.to(device) for part in batch[:2]))
+        loss = diffusion.loss(unet, *(part.to(device) for part in batch[:2]))
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from tritonclient.grpc import InferenceServerClient
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 120.0
@@ -90,6 +91,12 @@ class Server:
             if line.startswith(f"{name}{{{label}}} "):
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError(f"{name}{{{label}}} is not in {text}")
+
+    def counts(self, model: str) -> tuple[int, int]:
+        """Rows and executions of an engine so far, by Triton's own statistics."""
+        with InferenceServerClient(self.triton_url) as client:
+            statistics = client.get_inference_statistics(model).model_stats[0]
+        return statistics.inference_count, statistics.execution_count
 
 
 def png_of(response: httpx.Response) -> bytes:

@@ -13,6 +13,7 @@ from demo.checkpoint import Checkpoint
 from demo.decoder import SIZES, sample, train_decoder
 from demo.degradation import degrade, enlarge, reduce
 from demo.latents import encode, normalize
+from demo.mean import load_mean, train_mean
 from demo.muon import Muon
 from demo.pictures import Pictures, load_pictures
 from demo.safety import other, preprocess, train_safety, vary
@@ -84,14 +85,21 @@ def test_normalized_latents_decode_to_the_same(pictures: Pictures) -> None:
     assert torch.allclose(before, after, atol=1e-3)
 
 
-def test_the_unet_and_the_decoder_train_and_resume(work: Path, pictures: Pictures) -> None:
+def test_mean_unet_and_decoder_train_and_resume(work: Path, pictures: Pictures) -> None:
     vae: AutoencoderKL = make_vae().eval()
     normalize(vae, pictures, "cpu", seed=0)
     latents = encode(vae, pictures, 8, "cpu", 0, work)
     assert abs(latents.latents.std().item() - 1) < 0.5
     text = embedding(make_text_encoder(make_tokenizer(), seed=0))
+    weights = torch.ones(4, 1, 1)
+    for minutes in (0.02, 0.05):
+        mean = train_mean(latents, weights, work, "cpu", minutes, seed=0)
+    assert torch.load(work / "mean.pt", weights_only=True)["elapsed"] >= 3
+    images = torch.rand(1, 3, 16, 8)
+    level = torch.tensor([0])
+    assert torch.equal(load_mean(work)(images, level), mean(images, level))
     for minutes in (0.03, 0.15):
-        train_unet(latents, text, torch.ones(4, 1, 1), work, "cpu", minutes, batch_size=4, seed=0)
+        train_unet(latents, text, mean, weights, work, "cpu", minutes, batch_size=4, seed=0)
     assert torch.load(work / "unet.pt", weights_only=True)["elapsed"] >= 9
     assert all(weight.isfinite().all() for weight in load_average(work).parameters())
     samples = sample(make_unet(), text, latents, 1, "cpu", seed=0)

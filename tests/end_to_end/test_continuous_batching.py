@@ -3,27 +3,18 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tritonclient.grpc import InferenceServerClient
-
 from tests.photographs import file_of, photograph
 from tests.server import Server, wait_until
-
-
-def unet_counts(server: Server) -> tuple[int, int]:
-    """Rows and executions of unet so far, by Triton's own statistics."""
-    with InferenceServerClient(server.triton_url) as client:
-        statistics = client.get_inference_statistics("unet").model_stats[0]
-    return statistics.inference_count, statistics.execution_count
 
 
 def test_eight_requests_share_unet_calls(server: Server) -> None:
     image = file_of(photograph("cat", 64, 64))
     fields = {"num_inference_steps": 60, "guidance_scale": 1}
-    rows, calls = unet_counts(server)
+    rows, calls = server.counts("unet")
     with ThreadPoolExecutor(8) as pool:
         requests = [pool.submit(server.upscale, image, **fields) for _ in range(8)]
         assert all(request.result() for request in requests)
-    after_rows, after_calls = unet_counts(server)
+    after_rows, after_calls = server.counts("unet")
     assert after_rows - rows == 8 * 60
     assert (after_rows - rows) / (after_calls - calls) > 4  # one request alone makes it 1
 

@@ -11,6 +11,7 @@ import torch
 from admission import Admission
 from job import InvalidRequest, Job, Request
 from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
+from numpy.typing import NDArray
 
 from tests.model_repository.test_job import job, request
 
@@ -124,7 +125,7 @@ def test_more_than_may_be_active_wait_in_order() -> None:
     assert loop.counts.completed == 3
 
 
-def image(side: int) -> np.ndarray:
+def image(side: int) -> NDArray[np.uint8]:
     return np.full((side, side, 3), 90, np.uint8)
 
 

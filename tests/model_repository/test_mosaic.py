@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 from mosaic import SCALE, Mosaic
+from numpy.typing import NDArray
 from pixels import to_uint8
 from tiles import TILE
 
 
-def put_together(image: np.ndarray, height: int, width: int, batch_size: int) -> np.ndarray:
+def put_together(
+    image: NDArray[np.float32], height: int, width: int, batch_size: int
+) -> NDArray[np.uint8]:
     """A mosaic of windows of `image`, float32 [3, 4 h, 4 w]."""
-    mosaic = Mosaic(image.shape[1] // SCALE, image.shape[2] // SCALE, height, width)
+    mosaic = Mosaic((image.shape[1] // SCALE, image.shape[2] // SCALE), (height, width))
     for tiles in mosaic.batches(batch_size):
         assert len(tiles) <= batch_size
         for tile in tiles:

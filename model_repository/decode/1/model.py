@@ -50,7 +50,7 @@ class TritonPythonModel:
 
     def decode(self, latents: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
         """latents [4, h, w] -> uint8 [4 * height, 4 * width, 3], without denoise's padding."""
-        mosaic = Mosaic(*latents.shape[1:], SCALE * height, SCALE * width)
+        mosaic = Mosaic(latents.shape[1:], (SCALE * height, SCALE * width))
         for tiles in mosaic.batches(self.batch_size):
             windows = [latents[:, rows.latents, columns.latents] for rows, columns in tiles]
             images = call("vae_decoder", "latents", np.stack(windows), "image")

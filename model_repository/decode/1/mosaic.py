@@ -17,12 +17,12 @@ class Mosaic:
     image: uint8 [height, width, 3], complete once every tile was added.
     """
 
-    def __init__(self, latents_height: int, latents_width: int, height: int, width: int) -> None:
-        """height, width: of the image; what the tiles have beyond them is cut off."""
-        self.image = np.empty((height, width, 3), np.uint8)
-        self._rows = spans(latents_height, SCALE)
-        self._columns = spans(latents_width, SCALE)
-        self._band = np.zeros((3, SCALE * self._rows[0].length, SCALE * latents_width), np.float32)
+    def __init__(self, latents_size: tuple[int, ...], image_size: tuple[int, int]) -> None:
+        """Height and width of both; what the tiles have beyond the image is cut off."""
+        height, width = latents_size
+        self.image = np.empty((*image_size, 3), np.uint8)
+        self._rows, self._columns = spans(height, SCALE), spans(width, SCALE)
+        self._band = np.zeros((3, SCALE * self._rows[0].length, SCALE * width), np.float32)
 
     def batches(self, size: int) -> Iterator[list[Tile]]:
         """All tiles, row by row, at most `size` at once."""

@@ -1,0 +1,92 @@
+"""Images of more than one tile, and images of odd shapes."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from demo.assemble import load_pipeline
+from embedded.default_repository import CHECKPOINT, default_repository
+from tests.end_to_end.test_ensemble import infer
+from tests.photographs import file_of, photograph, pixels_of
+from tests.server import Server
+
+LARGE: dict[str, Any] = {"seed": 5, "num_inference_steps": 3}
+
+
+@pytest.fixture(scope="module")
+def demo_server() -> Iterator[Server]:
+    with Server(default_repository(print)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(servers: Callable[[str], Server]) -> Server:
+    """One whose decoder has no attention, so that its tiles share calls."""
+    return servers("wide")
+
+
+def test_same_bytes_alone_and_among_others_and_by_the_ensemble(server: Server) -> None:
+    image = photograph("astronaut", 210, 150)
+    rows = server.counts("unet")[0]
+    alone = server.upscale(file_of(image), **LARGE)
+    assert server.counts("unet")[0] - rows == 2 * 2 * LARGE["num_inference_steps"] * 2  # guided
+    sizes = ((64, 64), (128, 128), (300, 40), (128, 128), (210, 150))
+    with ThreadPoolExecutor() as pool:
+        others = [
+            pool.submit(server.upscale, file_of(photograph("cat", *size)), num_inference_steps=4)
+            for size in sizes
+        ]
+        among = pool.submit(server.upscale, file_of(image), **LARGE)
+        assert among.result() == alone
+        assert all(other.result() for other in others)
+    result = infer(server, np.asarray(image), **LARGE).as_numpy("upscaled")
+    assert np.array_equal(result, pixels_of(alone))
+
+
+def test_tiles_of_one_image_share_calls(server: Server) -> None:
+    before = [np.array(server.counts(engine)) for engine in ("unet", "vae_decoder")]
+    server.upscale(file_of(photograph("rocket", 340, 230)), guidance_scale=1, **LARGE)
+    after = [np.array(server.counts(engine)) for engine in ("unet", "vae_decoder")]
+    unet, vae_decoder = (np.subtract(*pair).tolist() for pair in zip(after, before, strict=True))
+    assert unet == [6 * LARGE["num_inference_steps"], LARGE["num_inference_steps"]]
+    assert vae_decoder == [6, 2]  # four rows at most
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4000, 16), (8, 5000), (1, 2000), (129, 127)])
+def test_odd_shapes_work(server: Server, size: tuple[int, int]) -> None:
+    image = Image.new("RGB", size, (90, 140, 60))
+    picture = pixels_of(server.upscale(file_of(image), num_inference_steps=1, guidance_scale=1))
+    assert picture.shape == (4 * size[1], 4 * size[0], 3)
+
+
+@pytest.mark.parametrize("size", [(1025, 1024), (2, 1_000_000), (200_000, 8)])
+def test_past_the_cap_the_answer_names_cap_and_size(server: Server, size: tuple[int, int]) -> None:
+    response = server.post(file_of(Image.new("L", size)))
+    assert response.status_code == 400
+    message = response.json()["detail"]["msg"]
+    assert f"{size[0]} x {size[1]} pixels" in message
+    assert "at most 1048576 are allowed" in message
+
+
+def test_tiles_leave_no_seams(demo_server: Server) -> None:
+    """The demo model's tiled picture against diffusers', which is made in one piece."""
+    image = photograph("coffee", 200, 160)
+    steps = 8
+    output = load_pipeline(CHECKPOINT)(
+        prompt="",
+        image=image,
+        num_inference_steps=steps,
+        guidance_scale=1.0,
+        noise_level=0,
+        generator=torch.Generator().manual_seed(3),
+    )
+    whole = np.asarray(output.images[0]).astype(float)
+    file = demo_server.upscale(file_of(image), prompt="", seed=3, num_inference_steps=steps)
+    tiled = pixels_of(file).astype(float)
+    error = np.square(tiled - whole).mean()
+    assert 10 * np.log10(255**2 / error) > 38
