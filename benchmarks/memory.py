@@ -4,7 +4,6 @@
 address and the metrics' address that it printed.
 """
 
-import io
 import re
 import threading
 import time
@@ -13,11 +12,11 @@ from typing import Annotated
 
 import httpx
 import psutil
-import skimage.data
 import typer
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
+
+from tests.photographs import file_of, photograph
 
 INTERVAL_S = 0.05
 MEBIBYTE = 2**20
@@ -61,20 +60,12 @@ class Memory:
         }
 
 
-def photograph(side: int) -> bytes:
-    """A square photograph as a JPEG file."""
-    image = Image.fromarray(skimage.data.astronaut()).resize((side, side), Image.Resampling.BICUBIC)
-    file = io.BytesIO()
-    image.save(file, "jpeg", quality=90)
-    return file.getvalue()
-
-
 def upscale(url: str, image: bytes, steps: int) -> None:
     """Send one request, which must succeed."""
     response = httpx.post(
         f"{url}/upscale",
         files={"image": image},
-        data={"prompt": "", "num_inference_steps": steps, "seed": 0, "safety_check": False},
+        data={"prompt": "a photo", "num_inference_steps": steps, "seed": 0, "safety_check": False},
         timeout=None,  # noqa: S113 - the server has its own
     )
     response.raise_for_status()
@@ -103,9 +94,9 @@ def main(
     """Print one row a size."""
     table = Table("image", "seconds", "peak", "above idle", "gateway", "Triton", "calls", "rows")
     table.title = f"{together} at once, {steps} steps; MiB"
-    upscale(url, photograph(64), 1)
+    upscale(url, file_of(photograph("astronaut", 64, 64)), 1)
     for side in sides:
-        image = photograph(side)
+        image = file_of(photograph("astronaut", side, side), "JPEG")
         before = [unet(metrics, of) for of in ("calls", "rows")]
         began = time.monotonic()
         with Memory(pid) as memory, ThreadPoolExecutor(together) as pool:

@@ -11,7 +11,7 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from gateway.errors import BackendError, InsufficientCapacity, UpscaleError
+from gateway.errors import BackendError, InsufficientCapacity, InvalidImage, UpscaleError
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class TritonClient:
     async def upscale(self, inputs: UpscaleInputs, timeout_s: float) -> Upscaled:
         """Encode, denoise, decode. Cancelling it cancels the stage that runs.
 
-        timeout_s: after which denoise drops the job. Raises InsufficientCapacity or BackendError.
+        timeout_s: after which denoise drops the job. Raises InsufficientCapacity, InvalidImage or
+        BackendError.
         """
         try:
             prompts = await self._encode(inputs)
@@ -148,4 +149,6 @@ def _translated(error: Exception) -> UpscaleError:
     """Triton says UNAVAILABLE for a full queue, a restricted API and a dead server alike."""
     if "insufficient capacity" in str(error):
         return InsufficientCapacity()
+    if isinstance(error, InferenceServerException) and "too large for this server" in str(error):
+        return InvalidImage(f"The {error.message()}")
     return BackendError()

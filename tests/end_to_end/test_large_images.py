@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,30 @@ def test_tiles_leave_no_seams(demo_server: Server) -> None:
         generator=torch.Generator().manual_seed(3),
     )
     whole = np.asarray(output.images[0]).astype(float)
-    file = demo_server.upscale(file_of(image), prompt="", seed=3, num_inference_steps=steps)
+    file = demo_server.upscale(file_of(image), seed=3, num_inference_steps=steps)
     tiled = pixels_of(file).astype(float)
     error = np.square(tiled - whole).mean()
     assert 10 * np.log10(255**2 / error) > 38
+
+
+def test_what_never_fits_into_the_memory_budget_is_refused_with_the_reason(
+    repositories: Callable[[str], Path],
+) -> None:
+    with Server(repositories("wide"), MEMORY_BUDGET_MB="20") as small:
+        response = small.post(file_of(Image.new("RGB", (512, 512))))
+        assert response.status_code == 400
+        message = response.json()["detail"]["msg"]
+        assert message.startswith("The image is too large for this server: 512 x 512 pixels take")
+        assert message.endswith("(MEMORY_BUDGET_MB=20).")
+        assert small.upscale(file_of(photograph("cat", 136, 40)), num_inference_steps=1)
+
+
+@pytest.mark.parametrize("budget", ["3", "lots"])
+def test_a_memory_budget_that_cannot_be_used_stops_the_start_and_is_named(
+    repositories: Callable[[str], Path], budget: str
+) -> None:
+    server = Server(repositories("wide"), MEMORY_BUDGET_MB=budget)
+    with pytest.raises(AssertionError, match="did not start"):
+        server.start()
+    assert server.stop() == 1
+    assert f"MEMORY_BUDGET_MB={budget}: " in "".join(server.output)

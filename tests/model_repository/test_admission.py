@@ -42,7 +42,7 @@ def test_tiled_jobs_share_the_memory_and_small_ones_never_wait_for_it() -> None:
 def test_what_never_fits_is_refused_with_the_reason() -> None:
     bounds = admission(memory_budget_mb=80)
     bounds.check(tiled(512))
-    with pytest.raises(InvalidRequest, match=r"1024 x 1024 pixels, which takes 84 MB.*=80"):
+    with pytest.raises(InvalidRequest, match=r"1024 x 1024 pixels take 84 MB.*=80"):
         bounds.check(tiled(1024))
 
 

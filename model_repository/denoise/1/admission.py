@@ -43,8 +43,8 @@ class Admission:
         if request.is_tiled and request.memory_bytes > self._tiled_bytes:
             height, width = request.image_size
             raise InvalidRequest(
-                f"image is {width} x {height} pixels, which takes"
-                f" {-(-request.memory_bytes // MEGABYTE)} MB; this server has"
+                f"image is too large for this server: {width} x {height} pixels take"
+                f" {-(-request.memory_bytes // MEGABYTE)} MB, and there are"
                 f" {self._tiled_bytes // MEGABYTE} MB for large images"
                 f" (MEMORY_BUDGET_MB={self._budget_mb})."
             )
