@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from gateway.body_limit import BodyLimit
 from gateway.errors import add_error_handlers
+from gateway.media_route import media_router
+from gateway.media_store import LocalMedia, media_store
 from gateway.openapi import follow_contract
 from gateway.operations import operations_router
 from gateway.readiness import Readiness
@@ -18,7 +20,10 @@ from gateway.upscale import upscale_router
 
 
 def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -> FastAPI:
-    """The application; it looks for Triton in the background until a first picture was made."""
+    """The application; it looks for Triton in the background until a first picture was made.
+
+    Raises ConfigurationError when results cannot go where the settings say.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -38,7 +43,10 @@ def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
     )
-    app.include_router(upscale_router(settings, triton, readiness))
+    media = media_store(settings)
+    app.include_router(upscale_router(settings, triton, readiness, media))
+    if isinstance(media, LocalMedia):
+        app.include_router(media_router(media))
     app.include_router(operations_router(readiness))
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     add_error_handlers(app)

@@ -8,6 +8,7 @@ UpscaleError
   NotReady                no model is being served yet, 500
   RequestTimeout          500
   BackendError            Triton failed; its words stay in the log, 500
+  MediaError              the result has no place; the reason stays in the log, 500
 """
 
 import logging
@@ -81,6 +82,13 @@ class BackendError(UpscaleError):
         super().__init__("The upscaling backend failed; try again.")
 
 
+class MediaError(UpscaleError):
+    """The store of results failed, is full or could not be reached."""
+
+    def __init__(self) -> None:
+        super().__init__("The result could not be stored; try again.")
+
+
 def error_response(
     status: int, message: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
@@ -95,6 +103,8 @@ def add_error_handlers(app: FastAPI) -> None:
     async def upscale_error(_: Request, error: UpscaleError) -> JSONResponse:
         if isinstance(error, BackendError):
             logger.error("Triton failed: %s", error.__cause__)
+        if isinstance(error, MediaError):
+            logger.error("a result could not be stored: %r", error.__cause__)
         return error_response(error.status, str(error), error.headers)
 
     @app.exception_handler(HTTPException)

@@ -1,5 +1,6 @@
 """Everything that can be set, from the environment; defaults live nowhere else."""
 
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, ValidationError
@@ -28,6 +29,27 @@ class Settings(BaseSettings):
     )
     request_timeout_s: float = Field(
         280.0, gt=0, description="Longest time for one request, seconds."
+    )
+    media: str = Field(
+        "inline",
+        pattern="^(inline|local|s3://[^/?#]+(/[^?#]*)?)$",
+        description="Where results go: into the answer, into MEDIA_DIR or into a bucket.",
+    )
+    media_dir: Path = Field(Path("media"), description="Folder for MEDIA=local.")
+    media_ttl_s: int = Field(
+        3600,
+        gt=0,
+        le=7 * 24 * 3600,  # S3 signs for no longer
+        description="How long links to results are valid, seconds.",
+    )
+    media_url: str | None = Field(
+        None,
+        pattern="^https?://[^/?#]+(/[^?#]*)?$",
+        description="Base of the links of MEDIA=local; unset, where the caller reached the server.",
+    )
+    media_key: SecretStr | None = Field(
+        None,
+        description="Signs the links of MEDIA=local; unset, random at every start.",
     )
 
     @classmethod

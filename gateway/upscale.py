@@ -1,4 +1,4 @@
-"""`POST /upscale`: parse, decode the file, three stages, PNG, JSON."""
+"""`POST /upscale`: parse, decode the file, three stages, encode the result, JSON."""
 
 import asyncio
 import secrets
@@ -11,12 +11,14 @@ from starlette.requests import ClientDisconnect
 from gateway.disconnect import run_while_connected
 from gateway.errors import InvalidRequest, RequestTimeout, Unauthorized
 from gateway.image_file import read_image
-from gateway.media import data_url, encode_png
+from gateway.media import OutputFormat, check_size, encode
+from gateway.media_store import MediaStore
 from gateway.readiness import Readiness
 from gateway.schemas import HTTPError, ImageResponse, Media
 from gateway.settings import Settings
-from gateway.triton import ServedModel, TritonClient, Upscaled, UpscaleInputs
+from gateway.triton import ServedModel, TritonClient, UpscaleInputs
 
+SCALE = 4
 MAX_INFERENCE_STEPS = 1000
 MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
 CLIENT_CLOSED_REQUEST = 499  # nobody is left to read it; nginx logs the same
@@ -24,8 +26,10 @@ CLIENT_CLOSED_REQUEST = 499  # nobody is left to read it; nginx logs the same
 bearer = HTTPBearer(auto_error=False)
 
 
-def upscale_router(settings: Settings, triton: TritonClient, readiness: Readiness) -> APIRouter:
-    """The route /upscale, exactly as the contract has it, with three optional fields more."""
+def upscale_router(
+    settings: Settings, triton: TritonClient, readiness: Readiness, media: MediaStore
+) -> APIRouter:
+    """The route /upscale, exactly as the contract has it, with four optional fields more."""
     router = APIRouter()
 
     @router.post(
@@ -88,6 +92,9 @@ def upscale_router(settings: Settings, triton: TritonClient, readiness: Readines
                 ge=0,
             ),
         ] = None,
+        output_format: Annotated[
+            OutputFormat, Form(description="File format of the result; png loses nothing.")
+        ] = "png",
         token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
     ) -> Response:
         authorize(settings, token)
@@ -95,6 +102,7 @@ def upscale_router(settings: Settings, triton: TritonClient, readiness: Readines
         check(model, model_id, num_inference_steps, noise_level, safety_check)
         seed = secrets.randbits(32) if seed is None else seed
         pixels = await asyncio.to_thread(read_image, await image.read(), settings.max_input_pixels)
+        check_size(SCALE * pixels.shape[0], SCALE * pixels.shape[1], output_format)
         inputs = UpscaleInputs(
             image=pixels,
             prompt=prompt,
@@ -115,7 +123,9 @@ def upscale_router(settings: Settings, triton: TritonClient, readiness: Readines
             raise RequestTimeout(timeout_s) from error
         except ClientDisconnect:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        body = await asyncio.to_thread(response_json, upscaled, seed)
+        content = await asyncio.to_thread(encode, upscaled.image, output_format)
+        url = await media.publish(content, output_format, str(request.base_url))
+        body = await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
         return Response(body, media_type="application/json")
 
     return router
@@ -157,8 +167,7 @@ def check(
         )
 
 
-def response_json(upscaled: Upscaled, seed: int) -> bytes:
-    """The contract's ImageResponse. Megabytes are encoded here, so call it in a thread."""
-    url = data_url(encode_png(upscaled.image))
-    media = Media(url=url, seed=seed, nsfw=upscaled.nsfw)
+def response_json(url: str, seed: int, nsfw: bool) -> bytes:
+    """The contract's ImageResponse. The URL may be megabytes, so call it in a thread."""
+    media = Media(url=url, seed=seed, nsfw=nsfw)
     return ImageResponse(images=[media]).model_dump_json().encode()
