@@ -19,7 +19,7 @@ NO_CAPACITY = "insufficient capacity"  # ai-runner's words, with status 500
 
 
 class Queued(BaseModel):
-    """The request waits; `position` requests come first."""
+    """The request waits; `position` is its place in the queue."""
 
     position: int
 

@@ -68,7 +68,7 @@ class Display:
                     )
                     return
                 case Queued(position=position):
-                    state = f"queued, {position} ahead" if position else "queued"
+                    state = f"queued, position {position}"
                 case _:
                     state = f"server busy, again in {event.seconds:g} s"
             self._progress.reset(task, total=None, completed=0, state=state, seconds_left=None)

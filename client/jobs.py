@@ -1,5 +1,6 @@
 """Which file is upscaled into which: SOURCE and OUTPUT of the command line as a list of jobs."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,17 @@ def plan(sources: Sequence[Path], output: Path | None) -> list[Job]:
     if not jobs:
         raise UsageError(f"No images in {', '.join(map(str, sources))}.")
     return _without_clashes(jobs)
+
+
+def make_folders(jobs: Sequence[Job]) -> None:
+    """Make the folders that results go to. Raises UsageError when one cannot be written to."""
+    for folder in {job.output.parent: None for job in jobs}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be made: {error.strerror}.") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UsageError(f"{folder} cannot be written to.")
 
 
 def _job_of_a_file(source: Path, output: Path | None) -> Job:

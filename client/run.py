@@ -1,34 +1,17 @@
-"""A run: many jobs, some at a time, and what became of each."""
+"""A run: many jobs, some at a time."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from client.display import Display
 from client.errors import ImageFailed, ServerUnusable
 from client.form import Form
 from client.jobs import Job
 from client.output_file import write_whole
+from client.report import Report, Written
 from client.retry import with_retries
 from client.server import Server
-
-
-@dataclass(frozen=True)
-class Written:
-    """A job that is done, with what the server said of its picture."""
-
-    job: Job
-    seed: int
-    nsfw: bool
-
-
-@dataclass
-class Report:
-    """What became of the jobs so far."""
-
-    written: list[Written] = field(default_factory=list)
-    skipped: list[Job] = field(default_factory=list)
-    failed: list[Job] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -73,7 +56,7 @@ class Runner:
                     report.written.append(await self._upscale(job))
                 except (ImageFailed, OSError) as error:
                     report.failed.append(job)
-                    self.display.print(f"{job.source}: {error}")
+                    self.display.print(f"Error: {job.source}: {error}")
             self.display.advance()
 
     async def _upscale(self, job: Job) -> Written:
