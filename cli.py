@@ -7,6 +7,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from client.output_format import OutputFormat
+
 app = typer.Typer(
     help="Upscale images four times with a diffusion model behind Triton.",
     no_args_is_help=True,
@@ -88,10 +90,14 @@ def image(
         typer.Option(
             "--output",
             "-o",
-            help="A .png file for one image, else a folder. Default for one image:"
+            help="A file for one image, else a folder. Default for one image:"
             " NAME-upscaled.png beside it.",
         ),
     ] = None,
+    output_format: Annotated[
+        OutputFormat,
+        typer.Option("--format", help="Format of the results, where --output names no file."),
+    ] = OutputFormat.PNG,
     prompt: Annotated[str, typer.Option(help="What the image shows.")] = "a photo",
     negative_prompt: Annotated[
         str | None, typer.Option(help="What the image should not show; needs guidance.")
@@ -138,7 +144,7 @@ def image(
     from client.display import Display  # noqa: PLC0415
     from client.errors import ServerUnusable, UsageError  # noqa: PLC0415
     from client.form import Form  # noqa: PLC0415
-    from client.jobs import make_folders, plan  # noqa: PLC0415
+    from client.jobs import Job, make_folders, plan  # noqa: PLC0415
     from client.report import Report  # noqa: PLC0415
     from client.run import Runner  # noqa: PLC0415
     from client.server import Server  # noqa: PLC0415
@@ -161,9 +167,10 @@ def image(
                 runner = Runner(server, form, display, concurrency, retries, overwrite)
                 await runner.run(jobs, report)
 
+    jobs: list[Job] = []
     status = 0
     try:
-        jobs = plan(source, output)
+        jobs = plan(source, output, output_format)
         make_folders(jobs)
         asyncio.run(run())
     except UsageError as error:
@@ -174,7 +181,8 @@ def image(
     except KeyboardInterrupt:
         console.print("Interrupted.")
         status = 130
-    console.print(report.summary(len(jobs)), markup=False)
+    if jobs:
+        console.print(report.summary(len(jobs)), markup=False)
     raise typer.Exit(status or int(bool(report.failed)))
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from client.output_format import OutputFormat
+
 
 @dataclass(frozen=True)
 class Form:
@@ -15,6 +17,7 @@ class Form:
     noise_level: int | None = None
     safety_check: bool | None = None
     model_id: str | None = None
+    output_format: OutputFormat = OutputFormat.PNG
 
     @property
     def given(self) -> dict[str, str | int | float | bool]:

@@ -6,31 +6,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.errors import UsageError
+from client.output_format import FORMAT_OF_SUFFIX, OutputFormat
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image: the file it is in and the PNG file it becomes."""
+    """One image: the file it is in and the file it becomes, whose suffix is one of a format."""
 
     source: Path
     output: Path
 
+    @property
+    def output_format(self) -> OutputFormat:
+        return FORMAT_OF_SUFFIX[self.output.suffix.lower()]
 
-def plan(sources: Sequence[Path], output: Path | None) -> list[Job]:
+
+def plan(sources: Sequence[Path], output: Path | None, output_format: OutputFormat) -> list[Job]:
     """The jobs of a run, in the order of the sources; folders are searched, sorted by name.
 
-    One file becomes output, a .png file or an existing folder; without output, NAME-upscaled.png
-    beside it. Several files, or folders, become output/NAME.png with the paths below each folder
-    kept. Raises UsageError when nothing is found, when two images would become one file or an image
-    would be replaced by its own result, and when output fits none of this.
+    One file becomes output, a file whose suffix then decides the format or an existing folder;
+    without output, NAME-upscaled.png beside it. Several files, or folders, become output/NAME.png
+    with the paths below each folder kept. Raises UsageError when nothing is found, when two images
+    would become one file or an image would be replaced by its own result, and when output fits none
+    of this.
     """
     for source in sources:
         if not source.exists():
             raise UsageError(f"{source} does not exist.")
     if len(sources) == 1 and sources[0].is_file():
-        return _without_clashes([_job_of_a_file(sources[0], output)])
+        return _without_clashes([_job_of_a_file(sources[0], output, output_format)])
     if output is None:
         raise UsageError("Several images need a folder to be written to: name it with --output.")
     if output.exists() and not output.is_dir():
@@ -41,9 +47,11 @@ def plan(sources: Sequence[Path], output: Path | None) -> list[Job]:
             if output.resolve() == source.resolve():
                 raise UsageError(f"{output} is the folder of the images; name another one.")
             for path in _images(source, output):
-                jobs.append(Job(path, (output / path.relative_to(source)).with_suffix(".png")))
+                result = output / path.relative_to(source)
+                jobs.append(Job(path, result.with_suffix(output_format.suffix)))
         else:
-            jobs.append(Job(source, (output / source.name).with_suffix(".png")))
+            result = output / source.name
+            jobs.append(Job(source, result.with_suffix(output_format.suffix)))
     if not jobs:
         raise UsageError(f"No images in {', '.join(map(str, sources))}.")
     return _without_clashes(jobs)
@@ -60,13 +68,15 @@ def make_folders(jobs: Sequence[Job]) -> None:
             raise UsageError(f"{folder} cannot be written to.")
 
 
-def _job_of_a_file(source: Path, output: Path | None) -> Job:
+def _job_of_a_file(source: Path, output: Path | None, output_format: OutputFormat) -> Job:
     if output is None:
-        return Job(source, source.with_name(f"{source.stem}-upscaled.png"))
+        return Job(source, source.with_name(f"{source.stem}-upscaled{output_format.suffix}"))
     if output.is_dir():
-        return Job(source, (output / source.name).with_suffix(".png"))
-    if output.suffix.lower() != ".png":
-        raise UsageError(f"{output} is neither a .png file, which results are, nor a folder.")
+        return Job(source, (output / source.name).with_suffix(output_format.suffix))
+    if output.suffix.lower() not in FORMAT_OF_SUFFIX:
+        raise UsageError(
+            f"{output} is no folder that exists; a file ends in {', '.join(FORMAT_OF_SUFFIX)}."
+        )
     return Job(source, output)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, replacing what is there, so that nobody ever sees a part of it.
 
-    The bytes go to a hidden file beside it, which is then renamed. Raises OSError, and then path is as it was.
+    The bytes go to a hidden file beside it, which is then renamed. Raises OSError, and then path
+    is as it was.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from client.display import Display
 from client.errors import ImageFailed, ServerUnusable
@@ -61,11 +61,12 @@ class Runner:
 
     async def _upscale(self, job: Job) -> Written:
         image = await asyncio.to_thread(job.source.read_bytes)
+        form = replace(self.form, output_format=job.output_format)
         with self.display.image(job.source.name) as show:
             picture = await with_retries(
-                lambda: self.server.upscale(image, self.form, show),
+                lambda: self.server.upscale(image, form, show),
                 self.retries,
-                self.form.is_repeatable,
+                form.is_repeatable,
                 show,
             )
         await asyncio.to_thread(write_whole, job.output, picture.content)

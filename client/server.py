@@ -16,12 +16,11 @@ from client.form import Form
 from gateway.schemas import Media
 
 CONNECT_TIMEOUT_S = 10.0
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A result: a PNG file's content, and what the server says of it."""
+    """A result: a file's content, and what the server says of it."""
 
     content: bytes
     seed: int
@@ -32,7 +31,7 @@ class Server:
     """An upscaling server by its URL, to be used in `async with`.
 
     token is sent as a bearer token, to this server only. An attempt at one image may take timeout_s
-    seconds in all. Raises UsageError for what is no http URL.
+    seconds in all. Raises UsageError for what is no http URL and what no header can hold.
     """
 
     def __init__(self, url: str, token: str | None, timeout_s: float) -> None:
@@ -43,7 +42,9 @@ class Server:
             raise UsageError(f"{url} is no URL: {error}.") from error
         if self._endpoint.scheme not in ("http", "https") or not self._endpoint.host:
             raise UsageError(f"{url} is no URL that begins with http:// or https://.")
-        self._authorization = {"Authorization": f"Bearer {token}".encode()} if token else {}
+        if token and not all("!" <= character <= "~" for character in token):
+            raise UsageError("A token holds printable ASCII characters only, and no spaces.")
+        self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
         self._timeout_s = timeout_s
         # A connection for each request: the time it takes is nothing beside the picture's, and
         # none is lost because the server closed it between two images.
@@ -75,8 +76,8 @@ class Server:
             raise ImageFailed(
                 f"No picture came within {self._timeout_s:g} s; allow more with --timeout."
             ) from error
-        if not content.startswith(PNG_SIGNATURE):
-            raise ImageFailed("The server's picture is no PNG file.")
+        if not form.output_format.begins(content):
+            raise ImageFailed(f"The server's picture is no {form.output_format} file.")
         return Picture(content, media.seed, media.nsfw)
 
     async def _request(self, image: bytes, form: Form, show: Callable[[Event], None]) -> Media:
