@@ -14,7 +14,14 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def loopback() -> Iterator[Loopback]:
+@pytest.fixture(scope="session")
+def _loopback() -> Iterator[Loopback]:
     with Loopback() as server:
         yield server
+
+
+@pytest.fixture
+def loopback(_loopback: Loopback) -> Loopback:
+    """The one server of all tests, for a test as if it were new."""
+    _loopback.reset()
+    return _loopback

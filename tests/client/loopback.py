@@ -45,10 +45,7 @@ class Loopback:
     """
 
     def __init__(self) -> None:
-        self.answer: Answer = streamed
-        self.sent: list[Sent] = []
-        self.media: dict[str, bytes] = {}
-        self.fetched: list[str | None] = []
+        self.reset()
         app = FastAPI()
         app.add_api_route("/upscale", self._upscale, methods=["POST"], response_model=None)
         app.add_api_route("/media/{name}", self._media, response_model=None)
@@ -58,6 +55,13 @@ class Loopback:
             uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1)
         )
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+
+    def reset(self) -> None:
+        """Forget what came and answer as at first."""
+        self.answer: Answer = streamed
+        self.sent: list[Sent] = []
+        self.media: dict[str, bytes] = {}
+        self.fetched: list[str | None] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
