@@ -139,7 +139,7 @@ def image(
     """Upscale images and folders of images through a running server.
 
     What exists is skipped, so an interrupted run goes on where it was. Ends with 0 when all is
-    done, 1 when an image failed, 2 for wrong usage, 130 after Ctrl-C.
+    done, 1 when an image failed or the server cannot be used, 2 for wrong usage, 130 after Ctrl-C.
     """
     from client.display import Display  # noqa: PLC0415
     from client.errors import ServerUnusable, UsageError  # noqa: PLC0415

@@ -77,7 +77,9 @@ class Server:
                 f"No picture came within {self._timeout_s:g} s; allow more with --timeout."
             ) from error
         if not form.output_format.begins(content):
-            raise ImageFailed(f"The server's picture is no {form.output_format} file.")
+            raise ImageFailed(
+                f"The server sent no {form.output_format} file; it may be too old for that format."
+            )
         return Picture(content, media.seed, media.nsfw)
 
     async def _request(self, image: bytes, form: Form, show: Callable[[Event], None]) -> Media:

@@ -128,7 +128,7 @@ def test_another_server_does_not_get_the_token(loopback: Loopback) -> None:
         ("/media/none.png", "media/none.png, answered 404"),
         ("file:///etc/hostname", "cannot be fetched"),
         ("http://127.0.0.1:1/a.png", "could not be fetched"),
-        (data_url(b"<html>"), "is no png file"),
+        (data_url(b"<html>"), "sent no png file"),
     ],
 )
 def test_a_picture_that_cannot_be_had(loopback: Loopback, url: str, sentence: str) -> None:
@@ -139,7 +139,7 @@ def test_a_picture_that_cannot_be_had(loopback: Loopback, url: str, sentence: st
 
 def test_another_format_than_asked_for(loopback: Loopback) -> None:
     loopback.answer = answering(data_url(b"\x89PNG\r\n\x1a\n"))
-    with pytest.raises(ImageFailed, match="is no webp file"):
+    with pytest.raises(ImageFailed, match="sent no webp file"):
         upscaled(loopback.url, Form("a cat", output_format=OutputFormat.WEBP))
 
 
