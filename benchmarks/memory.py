@@ -18,7 +18,7 @@ from rich.table import Table
 
 from tests.photographs import file_of, photograph
 
-INTERVAL_S = 0.05
+INTERVAL_S = 0.2
 MEBIBYTE = 2**20
 console = Console()
 

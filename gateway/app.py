@@ -7,8 +7,9 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from gateway.body_limit import BodyLimit
-from gateway.errors import add_error_handlers
+from gateway.capacity import Capacity
+from gateway.entrance import Entrance
+from gateway.errors import ErrorAnswers, add_error_handlers
 from gateway.media_route import media_router
 from gateway.media_store import LocalMedia, media_store
 from gateway.openapi import follow_contract
@@ -43,12 +44,16 @@ def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
     )
+    capacity = Capacity(settings.max_in_progress, settings.max_waiting)
+    answers = ErrorAnswers(settings.error_profile)
     media = media_store(settings)
-    app.include_router(upscale_router(settings, triton, readiness, media))
+    app.include_router(
+        upscale_router(settings, triton, readiness, capacity, media, answers.statuses())
+    )
     if isinstance(media, LocalMedia):
         app.include_router(media_router(media))
     app.include_router(operations_router(readiness))
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    add_error_handlers(app)
+    app.add_middleware(Entrance, settings=settings, capacity=capacity, answers=answers)
+    add_error_handlers(app, answers)
     follow_contract(app)
     return app

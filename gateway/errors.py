@@ -1,17 +1,22 @@
-"""One tree of what can go wrong, and the status of each in the contract.
+"""One tree of what can go wrong, and one table of the status of each.
 
 UpscaleError
-  InvalidRequest          the caller's values, 400
-    InvalidImage          the caller's file, 400
-  Unauthorized            401
-  InsufficientCapacity    too busy; go-livepeer hands the job to another node, 500
-  NotReady                no model is being served yet, 500
-  RequestTimeout          500
-  BackendError            Triton failed; its words stay in the log, 500
-  MediaError              the result has no place; the reason stays in the log, 500
+  InvalidRequest          the caller's values
+    InvalidImage          the caller's file
+      ImageTooLarge       more pixels than are allowed
+  BodyTooLarge            more bytes than are allowed
+  UploadTimeout           the body took too long to arrive
+  Unauthorized            no token, or a wrong one
+  InsufficientCapacity    too busy; go-livepeer hands the job to another node
+  NotReady                no model is being served yet, or no longer
+  RequestTimeout          the whole request took too long
+  BackendError            Triton failed; its words stay in the log
+  MediaError              the result has no place; the reason stays in the log
 """
 
 import logging
+from enum import StrEnum
+from http import HTTPStatus
 from typing import ClassVar
 
 from fastapi import FastAPI, Request
@@ -25,24 +30,38 @@ logger = logging.getLogger("gateway")
 class UpscaleError(Exception):
     """An answer that is no picture; its text is for the caller."""
 
-    status = 500
     headers: ClassVar[dict[str, str]] = {}
 
 
 class InvalidRequest(UpscaleError):
     """The caller's values are not allowed."""
 
-    status = 400
-
 
 class InvalidImage(InvalidRequest):
     """The caller's file is no image that we take."""
 
 
+class ImageTooLarge(InvalidImage):
+    """The caller's image has more pixels than are allowed."""
+
+
+class BodyTooLarge(UpscaleError):
+    """The request has more bytes than are allowed."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"The request body is larger than {max_bytes} bytes.")
+
+
+class UploadTimeout(UpscaleError):
+    """The request's body did not arrive in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The request body did not arrive within {seconds:g} s.")
+
+
 class Unauthorized(UpscaleError):
     """The bearer token is missing or wrong."""
 
-    status = 401
     headers: ClassVar = {"WWW-Authenticate": "Bearer"}
 
     def __init__(self) -> None:
@@ -89,6 +108,53 @@ class MediaError(UpscaleError):
         super().__init__("The result could not be stored; try again.")
 
 
+class ErrorProfile(StrEnum):
+    """Whose statuses errors have: go-livepeer's, which knows only a few, or all of HTTP's."""
+
+    LIVEPEER = "livepeer"
+    HTTP = "http"
+
+
+# go-livepeer panics on any status but 200, 400, 401, 422 and 500 (its issue 4026).
+STATUSES = {
+    InvalidRequest: (HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_REQUEST),
+    ImageTooLarge: (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    BodyTooLarge: (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    UploadTimeout: (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_TIMEOUT),
+    Unauthorized: (HTTPStatus.UNAUTHORIZED, HTTPStatus.UNAUTHORIZED),
+    InsufficientCapacity: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.TOO_MANY_REQUESTS),
+    NotReady: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
+    RequestTimeout: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.GATEWAY_TIMEOUT),
+    BackendError: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
+    MediaError: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
+    UpscaleError: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR),
+}
+
+
+class ErrorAnswers:
+    """The contract's HTTPError for each error, with the status that a profile gives it."""
+
+    def __init__(self, profile: ErrorProfile) -> None:
+        self._column = list(ErrorProfile).index(profile)
+
+    def status(self, error: UpscaleError) -> int:
+        """That of the error's own class, else of the nearest one above it."""
+        return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)[
+            self._column
+        ].value
+
+    def statuses(self) -> list[int]:
+        """All that this profile has, in order."""
+        return sorted({row[self._column].value for row in STATUSES.values()})
+
+    def of(self, error: UpscaleError) -> JSONResponse:
+        if isinstance(error, BackendError):
+            logger.error("Triton failed: %s", error.__cause__)
+        if isinstance(error, MediaError):
+            logger.error("a result could not be stored: %r", error.__cause__)
+        return error_response(self.status(error), str(error), error.headers)
+
+
 def error_response(
     status: int, message: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
@@ -96,16 +162,12 @@ def error_response(
     return JSONResponse({"detail": {"msg": message}}, status, headers)
 
 
-def add_error_handlers(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI, answers: ErrorAnswers) -> None:
     """Let every error leave as the JSON that the contract names, a bug of ours included."""
 
     @app.exception_handler(UpscaleError)
     async def upscale_error(_: Request, error: UpscaleError) -> JSONResponse:
-        if isinstance(error, BackendError):
-            logger.error("Triton failed: %s", error.__cause__)
-        if isinstance(error, MediaError):
-            logger.error("a result could not be stored: %r", error.__cause__)
-        return error_response(error.status, str(error), error.headers)
+        return answers.of(error)
 
     @app.exception_handler(HTTPException)
     async def http_exception(_: Request, error: HTTPException) -> JSONResponse:

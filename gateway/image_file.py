@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from gateway.errors import InvalidImage
+from gateway.errors import ImageTooLarge, InvalidImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SHORTEST_SIDE = 8  # denoise pads shorter ones
@@ -19,7 +19,7 @@ def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
     The first frame of an animation; EXIF orientation applied; an embedded colour profile converted
     to sRGB; 16-bit grey scaled to 8; transparency composited on white.
-    Raises InvalidImage when it is no such file, is damaged or has more than max_pixels.
+    Raises InvalidImage when it is no such file or damaged, ImageTooLarge past max_pixels.
     """
     if not content:
         raise InvalidImage("The image is empty.")
@@ -33,7 +33,7 @@ def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
     # Known from the header; nothing is decoded yet. A side is worked on as SHORTEST_SIDE at least.
     pixels = max(width, SHORTEST_SIDE) * max(height, SHORTEST_SIDE)
     if pixels > max_pixels:
-        raise InvalidImage(
+        raise ImageTooLarge(
             f"The image is {width} x {height} pixels, which counts as {pixels};"
             f" at most {max_pixels} are allowed."
         )

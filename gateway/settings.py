@@ -6,6 +6,8 @@ from typing import Any, Self
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.errors import ErrorProfile
+
 
 class ConfigurationError(Exception):
     """A setting that cannot be used; the message names key and value."""
@@ -26,6 +28,18 @@ class Settings(BaseSettings):
         1024 * 1024,
         gt=0,
         description="Largest input image, width times height, pixels; a side counts as 8 at least.",
+    )
+    max_prompt_chars: int = Field(
+        10_000, gt=0, description="Longest prompt and longest negative prompt, characters."
+    )
+    max_in_progress: int = Field(
+        8, gt=0, description="Requests that Triton works on at a time; the others wait."
+    )
+    max_waiting: int = Field(
+        56, ge=0, description="Requests that may wait; one more is refused as busy."
+    )
+    upload_timeout_s: float = Field(
+        30.0, gt=0, description="Longest time for a request's body to arrive, seconds."
     )
     request_timeout_s: float = Field(
         280.0, gt=0, description="Longest time for one request, seconds."
@@ -50,6 +64,11 @@ class Settings(BaseSettings):
     media_key: SecretStr | None = Field(
         None,
         description="Signs the links of MEDIA=local; unset, random at every start.",
+    )
+
+    error_profile: ErrorProfile = Field(
+        ErrorProfile.LIVEPEER,
+        description="Statuses of errors: livepeer (those of the contract) or http (all of HTTP's).",
     )
 
     @classmethod

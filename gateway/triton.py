@@ -11,7 +11,7 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from gateway.errors import BackendError, InsufficientCapacity, InvalidImage, UpscaleError
+from gateway.errors import BackendError, ImageTooLarge, InsufficientCapacity, UpscaleError
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class TritonClient:
     async def upscale(self, inputs: UpscaleInputs, timeout_s: float) -> Upscaled:
         """Encode, denoise, decode. Cancelling it cancels the stage that runs.
 
-        timeout_s: after which denoise drops the job. Raises InsufficientCapacity, InvalidImage or
+        timeout_s: after which denoise drops the job. Raises InsufficientCapacity, ImageTooLarge or
         BackendError.
         """
         try:
@@ -150,5 +150,5 @@ def _translated(error: Exception) -> UpscaleError:
     if "insufficient capacity" in str(error):
         return InsufficientCapacity()
     if isinstance(error, InferenceServerException) and "too large for this server" in str(error):
-        return InvalidImage(f"The {error.message()}")
+        return ImageTooLarge(f"The {error.message()}")
     return BackendError()

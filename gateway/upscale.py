@@ -5,18 +5,19 @@ import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from starlette.requests import ClientDisconnect
 
+from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
-from gateway.errors import InvalidRequest, RequestTimeout, Unauthorized
+from gateway.errors import InvalidRequest, RequestTimeout
 from gateway.image_file import read_image
 from gateway.media import OutputFormat, check_size, encode
 from gateway.media_store import MediaStore
 from gateway.readiness import Readiness
 from gateway.schemas import HTTPError, ImageResponse, Media
 from gateway.settings import Settings
-from gateway.triton import ServedModel, TritonClient, UpscaleInputs
+from gateway.triton import ServedModel, TritonClient, Upscaled, UpscaleInputs
 
 SCALE = 4
 MAX_INFERENCE_STEPS = 1000
@@ -27,9 +28,17 @@ bearer = HTTPBearer(auto_error=False)
 
 
 def upscale_router(
-    settings: Settings, triton: TritonClient, readiness: Readiness, media: MediaStore
+    settings: Settings,
+    triton: TritonClient,
+    readiness: Readiness,
+    capacity: Capacity,
+    media: MediaStore,
+    statuses: list[int],
 ) -> APIRouter:
-    """The route /upscale, exactly as the contract has it, with four optional fields more."""
+    """The route /upscale, exactly as the contract has it, with four optional fields more.
+
+    statuses: of its errors. The token is checked before the body is read; see `Entrance`.
+    """
     router = APIRouter()
 
     @router.post(
@@ -39,7 +48,8 @@ def upscale_router(
         description="Upscale an image by increasing its resolution.",
         tags=["generate"],
         response_model=ImageResponse,
-        responses={status: {"model": HTTPError} for status in (400, 401, 500)},
+        responses={status: {"model": HTTPError} for status in statuses},
+        dependencies=[Depends(bearer)],  # for the served document
     )
     @router.post("/upscale/", include_in_schema=False)
     async def upscale(
@@ -95,10 +105,9 @@ def upscale_router(
         output_format: Annotated[
             OutputFormat, Form(description="File format of the result; png loses nothing.")
         ] = "png",
-        token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
     ) -> Response:
-        authorize(settings, token)
         model = readiness.model
+        check_prompts(settings.max_prompt_chars, prompt=prompt, negative_prompt=negative_prompt)
         check(model, model_id, num_inference_steps, noise_level, safety_check)
         seed = secrets.randbits(32) if seed is None else seed
         pixels = await asyncio.to_thread(read_image, await image.read(), settings.max_input_pixels)
@@ -115,29 +124,34 @@ def upscale_router(
             noise_level=model.noise_level if noise_level is None else noise_level,
             safety_check=safety_check,
         )
-        timeout_s = settings.request_timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                upscaled = await run_while_connected(request, triton.upscale(inputs, timeout_s))
+            async with asyncio.timeout_at(request.state.deadline):
+                upscaled = await run_while_connected(
+                    request, in_turn(inputs, request.state.deadline)
+                )
+                content = await asyncio.to_thread(encode, upscaled.image, output_format)
+                url = await media.publish(content, output_format, str(request.base_url))
         except TimeoutError as error:
-            raise RequestTimeout(timeout_s) from error
+            raise RequestTimeout(settings.request_timeout_s) from error
         except ClientDisconnect:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        content = await asyncio.to_thread(encode, upscaled.image, output_format)
-        url = await media.publish(content, output_format, str(request.base_url))
         body = await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
         return Response(body, media_type="application/json")
+
+    async def in_turn(inputs: UpscaleInputs, deadline: float) -> Upscaled:
+        async with capacity.turn():
+            return await triton.upscale(inputs, deadline - asyncio.get_running_loop().time())
 
     return router
 
 
-def authorize(settings: Settings, token: HTTPAuthorizationCredentials | None) -> None:
-    """Raises Unauthorized unless the bearer token is the configured one, if one is."""
-    if settings.auth_token is None:
-        return
-    expected = settings.auth_token.get_secret_value().encode()
-    if token is None or not secrets.compare_digest(token.credentials.encode(), expected):
-        raise Unauthorized
+def check_prompts(max_chars: int, **prompts: str) -> None:
+    """Raises InvalidRequest for a prompt that is too long."""
+    for name, prompt in prompts.items():
+        if len(prompt) > max_chars:
+            raise InvalidRequest(
+                f"{name} has {len(prompt)} characters; at most {max_chars} are allowed."
+            )
 
 
 def check(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.app import create_app
-from gateway.errors import BackendError, InsufficientCapacity, UpscaleError
+from gateway.errors import BackendError, InsufficientCapacity
 from gateway.readiness import Readiness
 from gateway.settings import Settings
 from gateway.triton import ServedModel, Upscaled, UpscaleInputs
@@ -26,6 +26,7 @@ class FakeTriton:
         self.inputs: list[UpscaleInputs] = []
         self.error: Exception | None = None
         self.delay_s = 0.0
+        self.at_once = self.most_at_once = 0
 
     async def close(self) -> None:
         pass
@@ -36,7 +37,10 @@ class FakeTriton:
     async def upscale(self, inputs: UpscaleInputs, timeout_s: float) -> Upscaled:
         assert timeout_s > 0
         self.inputs.append(inputs)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.delay_s)
+        self.at_once -= 1
         if self.error is not None:
             raise self.error
         height, width = inputs.image.shape[:2]
@@ -152,8 +156,44 @@ def test_a_check_without_a_checker_is_refused() -> None:
     run(use)
 
 
-def test_every_error_has_a_status_of_the_contract() -> None:
-    def tree(kind: type[UpscaleError]) -> list[type[UpscaleError]]:
-        return [kind, *(leaf for child in kind.__subclasses__() for leaf in tree(child))]
+def test_a_long_prompt_is_refused() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        assert (await post(client, prompt="x" * 10)).status_code == 200
+        response = await post(client, negative_prompt="x" * 11)
+        assert response.status_code == 400
+        assert response.json()["detail"]["msg"] == (
+            "negative_prompt has 11 characters; at most 10 are allowed."
+        )
 
-    assert {kind.status for kind in tree(UpscaleError)} == {400, 401, 500}
+    run(use, max_prompt_chars=10)
+
+
+def test_no_more_than_the_bound_are_worked_on_and_all_accepted_ones_are_served() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        triton.delay_s = 0.05
+        answers = await asyncio.gather(*(post(client) for _ in range(20)))
+        statuses = [answer.status_code for answer in answers]
+        assert statuses.count(200) == 2 + 3
+        assert statuses.count(500) == 15
+        refused = next(answer for answer in answers if answer.status_code == 500)
+        assert "insufficient capacity" in refused.json()["detail"]["msg"]
+        assert refused.headers["retry-after"] == "5"
+        assert triton.most_at_once == 2
+        assert (await post(client)).status_code == 200
+
+    run(use, max_in_progress=2, max_waiting=3)
+
+
+@pytest.mark.parametrize(("profile", "status"), [("livepeer", 400), ("http", 413)])
+def test_a_profile_gives_errors_their_status(profile: str, status: int) -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        response = await post(client)
+        assert response.status_code == status
+        assert "at most 10 are allowed" in response.json()["detail"]["msg"]
+        paths = (await client.get("/openapi.json")).json()["paths"]
+        assert str(status) in paths["/upscale"]["post"]["responses"]
+
+    run(use, max_input_pixels=10, error_profile=profile)

@@ -1,0 +1,1 @@
+"""The command line's side of `POST /upscale`: files in, files out."""

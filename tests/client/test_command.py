@@ -1,0 +1,246 @@
+"""`upscale image` as a user runs it, against a real HTTP server on loopback."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from fastapi import Response
+from typer.testing import CliRunner, Result
+
+from cli import app
+from tests.client.loopback import (
+    SIGNATURES,
+    Answer,
+    Loopback,
+    Sent,
+    event,
+    in_turn,
+    plain,
+    refused,
+    result,
+    stream,
+    streamed,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three images, each with its own name in it, in the working directory's `photos`."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("photos")
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.jpg", "b.png", "deep/c.webp"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def image(server: Loopback, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["image", "--url", server.url, *map(str, arguments)])
+
+
+def files(folder: str = ".") -> dict[str, bytes]:
+    """All files below a folder, hidden ones too."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+async def lost(_: Sent) -> Response:
+    """The connection breaks in the middle of the result."""
+    half = event("result", result("data:image/png;base64,iVBORw0KGgo"))[:-20]
+    return stream(event("queued", {"position": 0}), half, breaks=True)
+
+
+@pytest.mark.parametrize("answer", [streamed, plain])
+def test_a_file(loopback: Loopback, photos: Path, answer: Answer) -> None:
+    loopback.answer = answer
+    done = image(loopback, photos / "a.jpg", "--seed", "7", "--steps", "20", "--no-safety-check")
+    assert (done.exit_code, done.output) == (0, "Wrote photos/a-upscaled.png, seed 7.\n")
+    assert Path("photos/a-upscaled.png").read_bytes() == SIGNATURES["png"] + b"a.jpg"
+    assert loopback.sent[0].fields == {
+        "prompt": "a photo",
+        "seed": "7",
+        "num_inference_steps": "20",
+        "safety_check": "false",
+        "output_format": "png",
+    }
+    assert loopback.sent[0].authorization is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("x.png", "png"), ("x.jpeg", "jpeg"), ("x.webp", "webp")]
+)
+def test_a_named_file(loopback: Loopback, photos: Path, name: str, kind: str) -> None:
+    assert image(loopback, photos / "a.jpg", "-o", f"new/{name}").exit_code == 0
+    assert files("new") == {name: SIGNATURES[kind] + b"a.jpg"}
+
+
+def test_a_picture_at_a_path_of_the_server(loopback: Loopback, photos: Path) -> None:
+    async def answer(sent: Sent) -> Response:
+        loopback.media["1.png"] = sent.picture
+        return stream(event("result", result("/media/1.png", nsfw=True)))
+
+    loopback.answer = answer
+    done = image(loopback, photos / "a.jpg", "-o", "x.png", "--token", "secret")
+    assert done.exit_code == 0
+    assert "Flagged by the safety checker: x.png." in done.output
+    assert Path("x.png").read_bytes() == loopback.media["1.png"]
+    assert loopback.sent[0].authorization == "Bearer secret"
+    assert loopback.fetched == ["Bearer secret"]
+
+
+def test_the_variables_of_the_environment(
+    loopback: Loopback, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSCALE_URL", loopback.url)
+    monkeypatch.setenv("UPSCALE_TOKEN", "secret")
+    assert CliRunner().invoke(app, ["image", str(photos / "a.jpg")]).exit_code == 0
+    assert loopback.sent[0].authorization == "Bearer secret"
+
+
+def test_a_folder_with_all_in_flight(loopback: Loopback, photos: Path) -> None:
+    together = asyncio.Barrier(3)
+
+    async def answer(sent: Sent) -> Response:
+        async with asyncio.timeout(5):
+            await together.wait()
+        return await streamed(sent)
+
+    loopback.answer = answer
+    done = image(loopback, photos, "-o", "out", "--format", "jpeg")
+    assert (done.exit_code, done.output) == (0, "3 upscaled.\n")
+    assert files("out") == {
+        "a.jpg": SIGNATURES["jpeg"] + b"a.jpg",
+        "b.jpg": SIGNATURES["jpeg"] + b"b.png",
+        "deep/c.jpg": SIGNATURES["jpeg"] + b"deep/c.webp",
+    }
+
+
+def test_a_second_run_does_what_the_first_could_not(loopback: Loopback, photos: Path) -> None:
+    async def answer(sent: Sent) -> Response:
+        return await (lost if sent.image == b"b.png" else streamed)(sent)
+
+    loopback.answer = answer
+    first = image(loopback, photos, "-o", "out")
+    assert first.exit_code == 1
+    assert "Error: photos/b.png: The connection broke: " in first.output
+    assert "2 upscaled, 1 failed." in first.output
+    assert list(files("out")) == ["a.png", "deep/c.png"]
+
+    loopback.answer = streamed
+    second = image(loopback, photos, "-o", "out")
+    assert (second.exit_code, second.output) == (0, "1 upscaled, 2 skipped because they exist.\n")
+    assert list(files("out")) == ["a.png", "b.png", "deep/c.png"]
+    assert len(loopback.sent) == 4
+
+    third = image(loopback, photos / "b.png", "-o", "out")
+    assert (third.exit_code, len(loopback.sent)) == (0, 4)
+    assert third.output == "out/b.png exists; --overwrite makes it again.\n"
+    assert image(loopback, photos / "b.png", "-o", "out", "--overwrite").exit_code == 0
+    assert len(loopback.sent) == 5
+
+
+def test_a_busy_server_is_asked_again(loopback: Loopback, photos: Path) -> None:
+    busy = refused(503, "The queue is full.", retry_after="0")
+    loopback.answer = in_turn(busy, refused(500, "Insufficient capacity.", retry_after="0"), plain)
+    assert image(loopback, photos / "a.jpg", "-o", "x.png").exit_code == 0
+    assert len(loopback.sent) == 3
+
+    loopback.answer = busy
+    done = image(loopback, photos / "a.jpg", "-o", "y.png", "--retries", "1")
+    assert done.exit_code == 1
+    assert done.output == "Error: photos/a.jpg: The queue is full.\n1 failed.\n"
+    assert len(loopback.sent) == 5
+
+
+def test_a_lost_connection_is_tried_again_for_the_same_seed(
+    loopback: Loopback, photos: Path
+) -> None:
+    loopback.answer = in_turn(lost, streamed)
+    assert image(loopback, photos / "a.jpg", "-o", "x.png", "--seed", "7").exit_code == 0
+    assert len(loopback.sent) == 2
+
+
+def test_a_refused_image(loopback: Loopback, photos: Path) -> None:
+    loopback.answer = refused(400, "The image is larger than 1048576 pixels.")
+    before = files()
+    done = image(loopback, photos / "a.jpg")
+    assert done.exit_code == 1
+    assert done.output == (
+        "Error: photos/a.jpg: The image is larger than 1048576 pixels.\n1 failed.\n"
+    )
+    assert files() == before
+
+
+def test_a_refused_token(loopback: Loopback, photos: Path) -> None:
+    loopback.answer = refused(401, "Invalid bearer token.")
+    done = image(loopback, photos, "-o", "out", "--token", "wrong", "--concurrency", "1")
+    assert done.exit_code == 1
+    assert done.output == "Error: The server refuses: Invalid bearer token.\n3 not done.\n"
+    assert len(loopback.sent) == 1
+
+
+def test_no_server(loopback: Loopback, photos: Path) -> None:
+    done = image(loopback, photos / "a.jpg", "--url", "http://127.0.0.1:1")
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: http://127.0.0.1:1 cannot be reached: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["photos"], "name it with --output"),
+        (["photos/none.png"], "photos/none.png does not exist."),
+        (["photos/a.jpg", "-o", "x.gif"], "x.gif is no folder that exists"),
+        (["photos/a.jpg", "--url", "localhost:8000"], "localhost:8000 is no URL"),
+        (["photos/a.jpg", "--token", "two words"], "printable ASCII"),
+        (["photos/a.jpg", "--format", "gif"], "'gif'"),
+        (["photos/a.jpg", "--concurrency", "0"], "--concurrency"),
+        ([], "Missing argument"),
+    ],
+)
+def test_wrong_usage(loopback: Loopback, photos: Path, arguments: list[str], sentence: str) -> None:
+    before = files()
+    done = image(loopback, *arguments)
+    assert done.exit_code == 2
+    assert sentence in done.output
+    assert files() == before
+    assert loopback.sent == []
+
+
+def test_interrupted(loopback: Loopback, photos: Path) -> None:
+    arrived = threading.Event()
+
+    async def answer(sent: Sent) -> Response:
+        if sent.image == b"a.jpg":
+            return await streamed(sent)
+        arrived.set()
+        await asyncio.sleep(0.5)
+        return await lost(sent)
+
+    loopback.answer = answer
+    command = [sys.executable, "-m", "cli", "image", "photos", "-o", "out", "--url", loopback.url]
+    client = subprocess.Popen(
+        [*command, "--concurrency", "1"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert arrived.wait(20)
+        client.send_signal(signal.SIGINT)
+        _, told = client.communicate(timeout=10)
+    finally:
+        client.kill()
+    assert client.returncode == 130
+    assert told == "Interrupted.\n1 upscaled, 2 not done.\n"
+    assert list(files("out")) == ["a.png"]

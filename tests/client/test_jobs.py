@@ -1,0 +1,118 @@
+"""Which files become which, without a server."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from client.errors import UsageError
+from client.jobs import Job, make_folders, plan
+from client.output_format import OutputFormat
+
+PNG, JPEG, WEBP = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of images and more, which is also the working directory's `photos`."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "a.JPG", "deep/c.webp", "notes.txt", ".hidden.png", ".git/d.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return Path("photos")
+
+
+def planned(sources: list[Path], output: Path | None, kind: OutputFormat = PNG) -> dict[str, str]:
+    return {str(job.source): str(job.output) for job in plan(sources, output, kind)}
+
+
+def test_one_file_goes_beside_itself(folder: Path) -> None:
+    assert planned([folder / "b.png"], None) == {"photos/b.png": "photos/b-upscaled.png"}
+    assert planned([folder / "b.png"], None, JPEG) == {"photos/b.png": "photos/b-upscaled.jpg"}
+
+
+def test_one_file_goes_into_a_folder_that_exists(folder: Path) -> None:
+    assert planned([folder / "b.png"], folder / "deep") == {"photos/b.png": "photos/deep/b.png"}
+
+
+@pytest.mark.parametrize(
+    ("name", "output_format"),
+    [("x.png", PNG), ("x.jpg", JPEG), ("x.JPEG", JPEG), ("x.webp", WEBP)],
+)
+def test_the_suffix_of_a_named_file_decides(
+    folder: Path, name: str, output_format: OutputFormat
+) -> None:
+    for asked in OutputFormat:
+        [job] = plan([folder / "b.png"], Path(name), asked)
+        assert job.output == Path(name)
+        assert job.output_format is output_format
+
+
+def test_another_suffix_is_refused(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"x\.tiff is no folder .* ends in \.png, \.jpg"):
+        plan([folder / "b.png"], Path("x.tiff"), PNG)
+
+
+def test_folders_are_searched_and_mirrored(folder: Path) -> None:
+    assert list(planned([folder], Path("out"), WEBP).items()) == [
+        ("photos/a.JPG", "out/a.webp"),
+        ("photos/b.png", "out/b.webp"),
+        ("photos/deep/c.webp", "out/deep/c.webp"),
+    ]
+
+
+def test_several_files_keep_their_names(folder: Path) -> None:
+    sources = [folder / "b.png", folder / "deep" / "c.webp", folder / "b.png"]
+    assert planned(sources, Path("out")) == {
+        "photos/b.png": "out/b.png",
+        "photos/deep/c.webp": "out/c.png",
+    }
+
+
+def test_results_inside_the_folder_are_not_searched(folder: Path) -> None:
+    Path("photos/out").mkdir()
+    Path("photos/out/a.png").touch()
+    assert "photos/out/a.png" not in planned([folder], folder / "out")
+
+
+@pytest.mark.parametrize(
+    ("sources", "output", "sentence"),
+    [
+        (["photos/none.png"], None, "none.png does not exist"),
+        (["photos"], None, "name it with --output"),
+        (["photos"], "photos/b.png", "is a file"),
+        (["photos"], "photos", "name another one"),
+        (["photos/.git/empty"], "out", "No images"),
+        (["photos/b.png"], "photos/b.png", "itself an image"),
+        (["photos/b.png", "photos/a.JPG"], "photos", "itself an image"),
+        (["photos/deep/c.webp", "photos/other/c.png"], "out", "would both become out/c.png"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    folder: Path, sources: list[str], output: str | None, sentence: str
+) -> None:
+    (folder / ".git" / "empty").mkdir()
+    (folder / "other").mkdir()
+    (folder / "other" / "c.png").touch()
+    with pytest.raises(UsageError, match=sentence):
+        plan([Path(source) for source in sources], Path(output) if output else None, PNG)
+
+
+def test_folders_are_made(tmp_path: Path) -> None:
+    job = Job(tmp_path / "a.png", tmp_path / "out" / "deep" / "a.png")
+    make_folders([job, job])
+    assert (tmp_path / "out" / "deep").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"file cannot be made"):
+        make_folders([Job(tmp_path / "a.png", tmp_path / "file" / "a.png")])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UsageError, match="cannot be written to"):
+        make_folders([Job(tmp_path / "a.png", tmp_path / "b.png")])
