@@ -154,7 +154,7 @@ def test_token_is_asked_for(repositories: Callable[[str], Path]) -> None:
             assert response.status_code == 401
             assert response.headers["www-authenticate"] == "Bearer"
             assert message(response) == "Invalid bearer token."
-        # Before the body is read: who has no token is told nothing of the fields, and takes no place.
+        # Before the body is read: who has no token learns nothing of the fields and takes no place.
         assert post(guarded, **form(None)).status_code == 401
         assert post(guarded, **form(model_id="other")).status_code == 401
         good = form(num_inference_steps="1")
