@@ -16,9 +16,10 @@ from demo.latents import Latents
 from demo.mean import make_low_res_scheduler
 from demo.muon import Muon
 from demo.unet import make_scheduler
-from demo.vae import SCALING_FACTOR, rate
+from demo.vae import SCALING_FACTOR, rate, reconstruction_loss
 
-ENERGY_WEIGHT = 25.0
+ENERGY_WEIGHT = 3.0
+SHARPENING = 0.7
 RATE = 3e-3
 SIZES = (32, 64)  # of latents, in turn
 ENCODED_SHARE = 0.25
@@ -82,8 +83,7 @@ def train_decoder(
         latents, originals = (part.to(device) for part in batch(samples, step, rng))
         with torch.autocast(device, torch.bfloat16):
             decoded = vae.decode(latents / SCALING_FACTOR).sample.float()
-        error = pixel_loss(decoded, originals)
-        energy = energy_loss(decoded, originals)
+        error, energy = reconstruction_loss(decoded, originals), energy_loss(decoded, originals)
         optimizer.zero_grad()
         torch.autograd.backward(error + ENERGY_WEIGHT * energy)
         torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
@@ -108,29 +108,56 @@ def batch(samples: Samples, step: int, rng: np.random.Generator) -> tuple[Tensor
     return torch.where(plain, encoded[index], sampled[index]), originals[index]
 
 
-def pixel_loss(decoded: Tensor, originals: Tensor) -> Tensor:
-    """Squared and absolute error."""
-    error = decoded - originals
-    return 20 * error.square().mean() + 0.5 * error.abs().mean()
+def energy_loss(decoded: Tensor, images: Tensor) -> Tensor:
+    """How much the strength of fine detail differs, wherever exactly that detail is.
 
-
-def energy_loss(decoded: Tensor, originals: Tensor) -> Tensor:
-    """How much the strength of the finest detail differs, wherever exactly that detail is.
-
-    Only the finest: it makes a picture look sharp, and making it up costs the least fidelity, since
-    photographs have the least power there. Strengths are means over windows of 8 x 8.
+    Mean absolute differences of neighbours in windows of 8 x 8, at two scales.
     """
-    strengths = [
-        functional.avg_pool2d(finest(image.mean(1, keepdim=True)).abs(), 8, 4)
-        for image in (decoded, originals)
-    ]
-    return (strengths[0] - strengths[1]).abs().mean()
+    loss = torch.zeros((), device=decoded.device)
+    for scale in (1, 2):
+        strengths = [detail(functional.avg_pool2d(image, scale)) for image in (decoded, images)]
+        loss = loss + (strengths[0] - strengths[1]).abs().mean()
+    return loss
 
 
-def finest(grey: Tensor) -> Tensor:
-    """Without the lower half of the frequencies, [N, 1, H, W]: twice less a binomial blur."""
-    kernel = torch.tensor([1.0, 2.0, 1.0], device=grey.device)
-    kernel = (kernel[:, None] * kernel)[None, None] / 16
-    for _ in range(2):
-        grey = grey - functional.conv2d(functional.pad(grey, [1] * 4, "reflect"), kernel)
-    return grey
+def detail(image: Tensor) -> Tensor:
+    """Local means of the absolute differences along rows, columns and both: [N, 9, h, w]."""
+    across = image[..., :-1, 1:] - image[..., :-1, :-1]
+    down = image[..., 1:, :-1] - image[..., :-1, :-1]
+    both = image[..., 1:, 1:] - image[..., 1:, :-1] - across
+    return functional.avg_pool2d(torch.cat([across, down, both], 1).abs(), 8, 4)
+
+
+@torch.no_grad()
+def sharpen(vae: AutoencoderKL, samples: Samples, strength: float, device: str) -> None:
+    """Fit the last convolution to a sharper picture with the original's colours.
+
+    The target is the decoder's picture, `strength` times its finest detail and what its blurred
+    colours lack of the original's; least squares over a sample of the training pictures.
+    """
+    convolution = vae.decoder.conv_out
+    features: list[Tensor] = []
+    hook = convolution.register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
+    size = convolution.in_channels * 9 + 1
+    square = torch.zeros(size, size, dtype=torch.float64)
+    product = torch.zeros(size, 3, dtype=torch.float64)
+    sampled, _, originals = samples[SIZES[-1]]
+    for latents, original in zip(sampled[:40, None], originals[:40, None], strict=True):
+        features.clear()
+        decoded = vae.decode(latents.to(device) / SCALING_FACTOR).sample.cpu()
+        fine, coarse = decoded - blur(decoded, 3), blur(original - decoded, 17)
+        target = (decoded + strength * fine + coarse)[0].flatten(1)
+        patches = functional.unfold(features[0].float().cpu(), 3, padding=1)[0]
+        rows = torch.cat([patches, torch.ones(1, patches.shape[1])]).double()
+        square += rows @ rows.T
+        product += rows @ target.T.double()
+    hook.remove()
+    fitted = torch.linalg.solve(square + 1e-6 * square.diagonal().mean() * torch.eye(size), product)
+    convolution.weight.copy_(fitted[:-1].T.reshape(convolution.weight.shape))
+    convolution.bias.copy_(fitted[-1])
+
+
+def blur(image: Tensor, size: int) -> Tensor:
+    """The means of windows of size x size."""
+    edges = [size // 2] * 4
+    return functional.avg_pool2d(functional.pad(image, edges, "replicate"), size, 1)

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
 from demo.assemble import assemble as write_model
-from demo.decoder import sample, train_decoder
+from demo.decoder import SHARPENING, sample, sharpen, train_decoder
 from demo.latents import Latents, encode, importance, normalize
 from demo.mean import load_mean, train_mean
 from demo.pictures import Pictures, load_pictures
@@ -97,6 +97,7 @@ def decoder(
     samples = sample(average, load_text(seed), latents, batches, device, seed)
     autoencoder = AutoencoderKL.from_pretrained(work / "vae")
     train_decoder(autoencoder, samples, work, device, minutes, seed)
+    sharpen(autoencoder, samples, SHARPENING, device)
     autoencoder.to("cpu").save_pretrained(work / "vae_decoder")
 
 
