@@ -18,6 +18,7 @@ from export.checkpoint import Checkpoint
 from export.errors import ExportError
 from export.networks import networks_of
 from export.onnx_engine import CHECK_SIZES, check_error, export_onnx, measure_error
+from export.preview import write_preview
 
 SOURCES = Path(__file__).parent.parent / "model_repository"
 SHARED = {"tiles.py": ("denoise", "decode")}  # in SOURCES itself, for the folders of these models
@@ -99,6 +100,7 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
     write_tokenizer(checkpoint, folder / "encode" / "1" / "tokenizer.json")
     pipeline.scheduler.save_pretrained(folder / "denoise" / "1" / "scheduler")
     pipeline.low_res_scheduler.save_pretrained(folder / "denoise" / "1" / "low_res_scheduler")
+    write_preview(pipeline.vae, folder / "denoise" / "1" / "preview.npy")
     if checkpoint.feature_extractor_config is not None:
         target = folder / "decode" / "1" / "preprocessor_config.json"
         shutil.copyfile(checkpoint.feature_extractor_config, target)

@@ -47,9 +47,7 @@ def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -
     capacity = Capacity(settings.max_in_progress, settings.max_waiting)
     answers = ErrorAnswers(settings.error_profile)
     media = media_store(settings)
-    app.include_router(
-        upscale_router(settings, triton, readiness, capacity, media, answers.statuses())
-    )
+    app.include_router(upscale_router(settings, triton, readiness, capacity, media, answers))
     if isinstance(media, LocalMedia):
         app.include_router(media_router(media))
     app.include_router(operations_router(readiness))

@@ -1,10 +1,18 @@
 """How many requests the server takes: places for all, turns for those that are worked on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from gateway.errors import InsufficientCapacity
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A request that waits; it is told its position whenever that changes, from 1."""
+
+    tell: Callable[[int], None]
 
 
 class Capacity:
@@ -16,6 +24,7 @@ class Capacity:
     def __init__(self, max_in_progress: int, max_waiting: int) -> None:
         self._places = max_in_progress + max_waiting
         self._turns = asyncio.Semaphore(max_in_progress)  # first come, first served
+        self._queue: list[Waiting] = []
         self.taken = 0
         self.in_progress = 0
 
@@ -31,11 +40,26 @@ class Capacity:
             self.taken -= 1
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(self, on_position: Callable[[int], None]) -> AsyncIterator[None]:
         """Wait, behind those who came before, until Triton has room."""
-        async with self._turns:
-            self.in_progress += 1
-            try:
-                yield
-            finally:
-                self.in_progress -= 1
+        if self._turns.locked():
+            await self._wait(on_position)
+        else:
+            await self._turns.acquire()
+        self.in_progress += 1
+        try:
+            yield
+        finally:
+            self.in_progress -= 1
+            self._turns.release()
+
+    async def _wait(self, on_position: Callable[[int], None]) -> None:
+        waiting = Waiting(on_position)
+        self._queue.append(waiting)
+        on_position(len(self._queue))
+        try:
+            await self._turns.acquire()
+        finally:
+            self._queue.remove(waiting)
+            for position, other in enumerate(self._queue, start=1):
+                other.tell(position)

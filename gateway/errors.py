@@ -17,7 +17,7 @@ UpscaleError
 import logging
 from enum import StrEnum
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -155,11 +155,16 @@ class ErrorAnswers:
         return error_response(self.status(error), str(error), error.headers)
 
 
+def error_body(message: str) -> dict[str, Any]:
+    """The contract's HTTPError."""
+    return {"detail": {"msg": message}}
+
+
 def error_response(
     status: int, message: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """The contract's HTTPError."""
-    return JSONResponse({"detail": {"msg": message}}, status, headers)
+    """The contract's HTTPError with its status."""
+    return JSONResponse(error_body(message), status, headers)
 
 
 def add_error_handlers(app: FastAPI, answers: ErrorAnswers) -> None:

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         280.0, gt=0, description="Longest time for one request, seconds."
     )
+    preview_every: int = Field(
+        4, ge=0, description="Steps from one preview to the next for who watches; 0 for none."
+    )
     media: str = Field(
         "inline",
         pattern="^(inline|local|s3://[^/?#]+(/[^?#]*)?)$",

@@ -1,6 +1,6 @@
 """The three stages over Triton's gRPC. Tensor names appear here and in the repository only."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,18 @@ class Upscaled:
     nsfw: bool
 
 
+@dataclass(frozen=True)
+class Progress:
+    """step of steps are done; tiles count as steps. preview: RGB uint8 [h, w, 3], at times."""
+
+    step: int
+    steps: int
+    preview: NDArray[np.uint8] | None
+
+
+OnProgress = Callable[[Progress], None]
+
+
 class TritonClient:
     """Calls encode, denoise and decode one after the other.
 
@@ -77,15 +89,22 @@ class TritonClient:
             has_safety_checker=values["safety_checker"] != "none",
         )
 
-    async def upscale(self, inputs: UpscaleInputs, timeout_s: float) -> Upscaled:
+    async def upscale(
+        self,
+        inputs: UpscaleInputs,
+        timeout_s: float,
+        on_progress: OnProgress | None = None,
+        preview_every: int = 0,
+    ) -> Upscaled:
         """Encode, denoise, decode. Cancelling it cancels the stage that runs.
 
-        timeout_s: after which denoise drops the job. Raises InsufficientCapacity, ImageTooLarge or
+        timeout_s: after which denoise drops the job. on_progress: called after every step, with a
+        preview after every so many. Raises InsufficientCapacity, ImageTooLarge or
         BackendError.
         """
         try:
             prompts = await self._encode(inputs)
-            latents = await self._denoise(inputs, prompts, timeout_s)
+            latents = await self._denoise(inputs, prompts, timeout_s, on_progress, preview_every)
             return await self._decode(latents)
         except (InferenceServerException, grpc.RpcError) as error:
             raise _translated(error) from error
@@ -99,7 +118,12 @@ class TritonClient:
         return await self._client.infer("encode", tensors)
 
     async def _denoise(
-        self, inputs: UpscaleInputs, prompts: InferResult, timeout_s: float
+        self,
+        inputs: UpscaleInputs,
+        prompts: InferResult,
+        timeout_s: float,
+        on_progress: OnProgress | None,
+        preview_every: int,
     ) -> InferResult:
         request = {
             "model_name": "denoise",
@@ -117,6 +141,8 @@ class TritonClient:
             ],
             "timeout": int(timeout_s * 1e6),  # microseconds, in Triton's request parameters
         }
+        if on_progress is not None:
+            request["parameters"] = {"progress": True, "preview_every": preview_every}
 
         async def requests() -> AsyncIterator[dict[str, Any]]:
             yield request
@@ -126,7 +152,12 @@ class TritonClient:
             async for result, error in responses:
                 if error is not None:
                     raise error
-                return result
+                progress = result.as_numpy("progress")
+                if progress is None:
+                    return result
+                if on_progress is not None:
+                    step, steps = map(int, progress)
+                    on_progress(Progress(step, steps, result.as_numpy("preview")))
         finally:
             responses.cancel()
         raise InferenceServerException("denoise closed the stream without an answer")

@@ -10,7 +10,8 @@ from starlette.requests import ClientDisconnect
 
 from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
-from gateway.errors import InvalidRequest, RequestTimeout
+from gateway.errors import ErrorAnswers, InvalidRequest, RequestTimeout
+from gateway.events import MEDIA_TYPE, Course, event_response
 from gateway.image_file import read_image
 from gateway.media import OutputFormat, check_size, encode
 from gateway.media_store import MediaStore
@@ -33,11 +34,12 @@ def upscale_router(
     readiness: Readiness,
     capacity: Capacity,
     media: MediaStore,
-    statuses: list[int],
+    answers: ErrorAnswers,
 ) -> APIRouter:
     """The route /upscale, exactly as the contract has it, with four optional fields more.
 
-    statuses: of its errors. The token is checked before the body is read; see `Entrance`.
+    The token is checked before the body is read; see `Entrance`. Who accepts text/event-stream gets
+    the request's course as events.
     """
     router = APIRouter()
 
@@ -48,7 +50,7 @@ def upscale_router(
         description="Upscale an image by increasing its resolution.",
         tags=["generate"],
         response_model=ImageResponse,
-        responses={status: {"model": HTTPError} for status in statuses},
+        responses={status: {"model": HTTPError} for status in answers.statuses()},
         dependencies=[Depends(bearer)],  # for the served document
     )
     @router.post("/upscale/", include_in_schema=False)
@@ -124,23 +126,32 @@ def upscale_router(
             noise_level=model.noise_level if noise_level is None else noise_level,
             safety_check=safety_check,
         )
+        deadline, base_url = request.state.deadline, str(request.base_url)
+
+        async def work(course: Course | None) -> bytes:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    upscaled = await in_turn(inputs, deadline, course)
+                    content = await asyncio.to_thread(encode, upscaled.image, output_format)
+                    url = await media.publish(content, output_format, base_url)
+            except TimeoutError as error:
+                raise RequestTimeout(settings.request_timeout_s) from error
+            return await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
+
+        if MEDIA_TYPE in request.headers.get("accept", ""):
+            return event_response(work, answers)
         try:
-            async with asyncio.timeout_at(request.state.deadline):
-                upscaled = await run_while_connected(
-                    request, in_turn(inputs, request.state.deadline)
-                )
-                content = await asyncio.to_thread(encode, upscaled.image, output_format)
-                url = await media.publish(content, output_format, str(request.base_url))
-        except TimeoutError as error:
-            raise RequestTimeout(settings.request_timeout_s) from error
+            body = await run_while_connected(request, work(None))
         except ClientDisconnect:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        body = await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
         return Response(body, media_type="application/json")
 
-    async def in_turn(inputs: UpscaleInputs, deadline: float) -> Upscaled:
-        async with capacity.turn():
-            return await triton.upscale(inputs, deadline - asyncio.get_running_loop().time())
+    async def in_turn(inputs: UpscaleInputs, deadline: float, course: Course | None) -> Upscaled:
+        on_position = (lambda _: None) if course is None else course.queued
+        on_progress = None if course is None else course.progress
+        async with capacity.turn(on_position):
+            timeout_s = deadline - asyncio.get_running_loop().time()
+            return await triton.upscale(inputs, timeout_s, on_progress, settings.preview_every)
 
     return router
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded.default_repository import default_repository
 from tests.server import Server
 from tests.tiny_pipeline import write
 
@@ -63,3 +64,10 @@ def servers(repositories: Callable[[str], Path]) -> Iterator[Callable[[str], Ser
 @pytest.fixture(scope="session")
 def server(servers: Callable[[str], Server]) -> Server:
     return servers("narrow")
+
+
+@pytest.fixture(scope="session")
+def demo_server() -> Iterator[Server]:
+    """A running `upscale serve` with the model that is shipped."""
+    with Server(default_repository(print)) as server:
+        yield server

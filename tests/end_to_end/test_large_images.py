@@ -1,6 +1,6 @@
 """Images of more than one tile, and images of odd shapes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,12 @@ import torch
 from PIL import Image
 
 from demo.assemble import load_pipeline
-from embedded.default_repository import CHECKPOINT, default_repository
+from embedded.default_repository import CHECKPOINT
 from tests.end_to_end.test_ensemble import infer
 from tests.photographs import file_of, photograph, pixels_of
 from tests.server import Server
 
 LARGE: dict[str, Any] = {"seed": 5, "num_inference_steps": 3}
-
-
-@pytest.fixture(scope="module")
-def demo_server() -> Iterator[Server]:
-    with Server(default_repository(print)) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The application over a Triton that is a class: what a real one cannot be made to do on cue."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,10 +13,11 @@ from gateway.app import create_app
 from gateway.errors import BackendError, InsufficientCapacity
 from gateway.readiness import Readiness
 from gateway.settings import Settings
-from gateway.triton import ServedModel, Upscaled, UpscaleInputs
+from gateway.triton import OnProgress, Progress, ServedModel, Upscaled, UpscaleInputs
 from tests.photographs import file_of, photograph
 
 IMAGE = file_of(photograph("cat", 8, 8))
+PREVIEW = np.zeros((16, 16, 3), np.uint8)
 MODEL = ServedModel("model", 75, 9.0, 20, 350, has_safety_checker=False)
 
 
@@ -34,13 +36,22 @@ class FakeTriton:
     async def served_model(self) -> ServedModel:
         return MODEL
 
-    async def upscale(self, inputs: UpscaleInputs, timeout_s: float) -> Upscaled:
+    async def upscale(
+        self,
+        inputs: UpscaleInputs,
+        timeout_s: float,
+        on_progress: OnProgress | None = None,
+        preview_every: int = 0,
+    ) -> Upscaled:
         assert timeout_s > 0
         self.inputs.append(inputs)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.delay_s)
         self.at_once -= 1
+        for step in range(1, inputs.num_inference_steps + 1 if on_progress else 1):
+            assert on_progress is not None
+            on_progress(Progress(step, inputs.num_inference_steps, PREVIEW if step == 2 else None))
         if self.error is not None:
             raise self.error
         height, width = inputs.image.shape[:2]
@@ -197,3 +208,92 @@ def test_a_profile_gives_errors_their_status(profile: str, status: int) -> None:
         assert str(status) in paths["/upscale"]["post"]["responses"]
 
     run(use, max_input_pixels=10, error_profile=profile)
+
+
+async def watch(client: httpx.AsyncClient, **fields: str) -> list[tuple[str, Any]]:
+    """The events of a request."""
+    headers = {"Accept": "text/event-stream"}
+    response = await client.post(
+        "/upscale",
+        files={"image": IMAGE},
+        data={"prompt": "x", "safety_check": "false", **fields},
+        headers=headers,
+    )
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = [block.splitlines() for block in response.text.split("\n\n") if block]
+    return [
+        (lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: ")))
+        for lines in events
+    ]
+
+
+def test_who_watches_sees_every_step_a_preview_and_the_result() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        events = await watch(client, num_inference_steps="3", seed="7")
+        assert [kind for kind, _ in events] == [
+            "progress",
+            "progress",
+            "preview",
+            "progress",
+            "result",
+        ]
+        assert events[1][1]["step"] == 2
+        assert events[1][1]["steps"] == 3
+        assert events[2][1]["url"].startswith("data:image/jpeg;base64,")
+        assert events[-1][1]["images"][0]["seed"] == 7
+
+    run(use)
+
+
+def test_who_watches_and_waits_hears_of_every_place() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        triton.delay_s = 0.05
+        courses = await asyncio.gather(*(watch(client, num_inference_steps="1") for _ in range(3)))
+        positions = sorted(
+            [data["position"] for kind, data in course if kind == "queued"] for course in courses
+        )
+        assert positions == [[], [1], [2, 1]]
+        assert all(course[-1][0] == "result" for course in courses)
+
+    run(use, max_in_progress=1)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (InsufficientCapacity(), 429, "insufficient capacity"),
+        (ZeroDivisionError("inside"), 500, "failed unexpectedly"),
+    ],
+)
+def test_who_watches_gets_errors_as_events(error: Exception, status: int, message: str) -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        triton.error = error
+        [*_, (kind, data)] = await watch(client, num_inference_steps="1")
+        assert kind == "error"
+        assert data["status"] == status
+        assert message in data["detail"]["msg"]
+        assert "inside" not in str(data)
+
+    run(use, error_profile="http")
+
+
+def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.events.HEARTBEAT_S", 0.01)
+
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        triton.delay_s = 0.1
+        headers = {"Accept": "text/event-stream"}
+        response = await client.post(
+            "/upscale",
+            files={"image": IMAGE},
+            data={"prompt": "x", "safety_check": "false"},
+            headers=headers,
+        )
+        assert response.text.startswith(": ")
+
+    run(use)

@@ -25,6 +25,7 @@ class FakeCaller:
     answer: Any = None
     cancelled: bool = False
     late: bool = False
+    reports: list[tuple[int, int]] = field(default_factory=list)
     answered: threading.Event = field(default_factory=threading.Event)
 
     def is_cancelled(self) -> bool:
@@ -32,6 +33,9 @@ class FakeCaller:
 
     def is_past_deadline(self) -> bool:
         return self.late
+
+    def report(self, job: Job) -> None:
+        self.reports.append(job.progress)
 
     def send(self, job: Job) -> None:
         self.answer = job
@@ -309,3 +313,24 @@ def test_a_bug_in_the_loop_fails_every_job_and_the_loop_goes_on(
     second = submit(loop)
     assert second.answered.wait(10)
     assert second.answer.is_finished
+
+
+def test_every_step_is_reported_and_every_tile_of_a_large_image() -> None:
+    loop = make_loop()
+    small = submit(loop, num_inference_steps=3)
+    for _ in range(3):
+        loop.iterate()
+    assert small.reports == [(1, 3), (2, 3), (3, 3)]
+    tiled = submit(loop, image=np.zeros((8, 200, 3), np.uint8), num_inference_steps=2)
+    while not tiled.answered.is_set():
+        loop.iterate()
+    assert tiled.reports[-1] == (4, 4)
+
+
+def test_a_caller_that_cannot_be_told_keeps_its_job() -> None:
+    loop = make_loop()
+    caller = submit(loop, num_inference_steps=2)
+    caller.reports = None  # type: ignore[assignment]
+    loop.iterate()
+    loop.iterate()
+    assert isinstance(caller.answer, Job)

@@ -2,7 +2,8 @@
 
 Song et al., Denoising Diffusion Implicit Models (2021), equation 12: with eta 0 and without
 clipping, the previous sample is linear in the sample and in the model's output. So one step is
-`a * latents + b * noise_pred`, and a and b are what the scheduler answers to (1, 0) and (0, 1).
+`a * latents + b * noise_pred`, and a and b are what the scheduler answers to (1, 0) and (0, 1). The
+same holds for its estimate of the latents without noise.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ import torch
 
 @dataclass(frozen=True)
 class Schedule:
-    """timesteps, and for each the factors of the latents and of the prediction, all [steps]."""
+    """timesteps, and for each the factors of the latents and of the prediction, all [steps].
+
+    denoised_factors: both, for the estimate of the latents without noise.
+    """
 
     timesteps: tuple[int, ...]
     latents_factors: tuple[float, ...]
     prediction_factors: tuple[float, ...]
+    denoised_factors: tuple[tuple[float, float], ...]
 
     def __len__(self) -> int:
         return len(self.timesteps)
@@ -42,9 +47,12 @@ class Schedules:
         last = scheduler.config.num_train_timesteps - 1
         timesteps = scheduler.timesteps.clamp(max=last).tolist()
         sample, output = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-        factors = [scheduler.step(output, t, sample, return_dict=False)[0] for t in timesteps]
+        steps = [scheduler.step(output, t, sample) for t in timesteps]
+        factors = [step.prev_sample for step in steps]
+        denoised = [step.pred_original_sample for step in steps]
         return Schedule(
             timesteps=tuple(timesteps),
             latents_factors=tuple(float(pair[0]) for pair in factors),
             prediction_factors=tuple(float(pair[1]) for pair in factors),
+            denoised_factors=tuple((float(pair[0]), float(pair[1])) for pair in denoised),
         )

@@ -16,6 +16,7 @@ LATENT_CHANNELS = 4
 # the answer's copy 16 each; while a job is made, less: image 12, its noise 12, three products 12.
 BYTES_PER_PIXEL = 80
 RGB = 3
+PREVIEW_SIDE = 256  # of the latents that a preview is made of, at most
 
 
 class Caller(Protocol):
@@ -23,6 +24,7 @@ class Caller(Protocol):
 
     def is_cancelled(self) -> bool: ...
     def is_past_deadline(self) -> bool: ...
+    def report(self, job: "Job") -> None: ...
     def send(self, job: "Job") -> None: ...
     def fail(self, error: Exception) -> None: ...
 
@@ -38,6 +40,7 @@ class Request:
     image: RGB uint8 [H, W, 3], any size. prompt_embeds, negative_prompt_embeds: float32 [77, D].
     seed: any signed 64-bit integer. num_inference_steps: 1..1000. guidance_scale: above 1 turns
     guidance on. noise_level: 0..max_noise_level, the timestep up to which the image is noised.
+    preview_every: steps from one preview to the next; 0 for none.
     """
 
     image: NDArray[np.uint8]
@@ -48,6 +51,7 @@ class Request:
     guidance_scale: float
     noise_level: int
     safety_check: bool
+    preview_every: int = 0
 
     def validate(self, max_noise_level: int) -> None:
         """Raise InvalidRequest with a sentence that says what is allowed."""
@@ -145,6 +149,7 @@ class Job:
         ]
         self._noise_pred = torch.zeros_like(self.latents)
         self._predicted = 0  # tiles of this step
+        self.denoised: torch.Tensor | None = None  # for the preview, after a step that has one
 
     @property
     def rows(self) -> int:
@@ -158,6 +163,12 @@ class Job:
     @property
     def is_finished(self) -> bool:
         return self.step == len(self.schedule)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Tiles predicted so far and in all; for an image of one tile these are its steps."""
+        done = self.step * len(self.tiles) + self._predicted
+        return done, len(self.schedule) * len(self.tiles)
 
     def next_tiles(self, count: int) -> list[Tile]:
         """At most `count` of those that this step has not predicted yet."""
@@ -189,10 +200,24 @@ class Job:
     def _advance(self) -> None:
         a = self.schedule.latents_factors[self.step]
         b = self.schedule.prediction_factors[self.step]
+        every = self.request.preview_every
+        if every and (self.step + 1) % every == 0 and self.step + 1 < len(self.schedule):
+            c, d = self.schedule.denoised_factors[self.step]
+            height, width = self.request.image_size
+            latents, noise_pred = (
+                thinned(tensor[..., :height, :width]) for tensor in (self.latents, self._noise_pred)
+            )
+            self.denoised = c * latents + d * noise_pred
         self.latents = a * self.latents + b * self._noise_pred
         self._noise_pred.zero_()
         self._predicted = 0
         self.step += 1
+
+
+def thinned(tensor: torch.Tensor) -> torch.Tensor:
+    """Every so many rows and columns of [1, C, h, w], PREVIEW_SIDE of each at most; a view."""
+    stride = -(-max(tensor.shape[2:]) // PREVIEW_SIDE)
+    return tensor[..., ::stride, ::stride]
 
 
 def preprocess(image: NDArray[np.uint8]) -> torch.Tensor:

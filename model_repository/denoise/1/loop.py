@@ -44,6 +44,19 @@ class Entry:
     request: Request
     caller: Caller
     job: Job | None = None
+    reported: int = 0
+
+    def report(self) -> None:
+        """Tell the caller how far its job is, if it is further than at the last time."""
+        assert self.job is not None
+        done, _ = self.job.progress
+        if done == self.reported:
+            return
+        self.reported = done
+        try:
+            self.caller.report(self.job)
+        except Exception:  # of this caller alone
+            logger.exception("progress could not be sent")
 
     def send(self) -> None:
         """Answer the caller with its finished job."""
@@ -168,6 +181,7 @@ class DenoiseLoop:
         self._admit()
         for batch in batches(self._next_work(), self._unet_batch_size):
             self._predict([work for work in batch if work.entry in self._active])
+        self._report()
         self._send_finished()
 
     def _next_work(self) -> list[Work]:
@@ -237,6 +251,11 @@ class DenoiseLoop:
             logger.exception("a UNet call failed")
             for entry in {work.entry for work in batch}:
                 self._fail(entry, error)
+
+    def _report(self) -> None:
+        for entry in self._active:
+            if entry.job is not None:
+                entry.report()
 
     def _send_finished(self) -> None:
         for entry in [e for e in self._active if e.job is not None and e.job.is_finished]:

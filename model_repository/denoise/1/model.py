@@ -15,6 +15,7 @@ from ddim import Schedules
 from diffusers import DDIMScheduler, DDPMScheduler
 from job import Caller, InvalidRequest, Job, Request
 from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
+from preview import Preview
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -36,6 +37,7 @@ class TritonPythonModel:
         def make_job(request: Request) -> Job:
             return Job(request, schedules.get(request.num_inference_steps), low_res_scheduler)
 
+        self.preview = Preview(folder / "preview.npy")
         self.metrics = Metrics()
         self.loop = DenoiseLoop(
             call_unet,
@@ -53,7 +55,7 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> None:
         for triton_request in requests:
-            caller = TritonCaller(triton_request)
+            caller = TritonCaller(triton_request, self.preview)
             try:
                 request = read_request(triton_request)
                 request.validate(self.max_noise_level)
@@ -79,7 +81,11 @@ def read_memory_budget(default: str) -> int:
 
 
 def read_request(triton_request: Any) -> Request:
-    """Copy the inputs out of Triton's memory, which is gone when execute returns."""
+    """Copy the inputs out of Triton's memory, which is gone when execute returns.
+
+    The parameter "preview_every" is of a request that wants progress.
+    """
+    parameters = json.loads(triton_request.parameters())
 
     def tensor(name: str) -> Any:
         return pb_utils.get_input_tensor_by_name(triton_request, name).as_numpy()
@@ -93,6 +99,7 @@ def read_request(triton_request: Any) -> Request:
         guidance_scale=float(tensor("guidance_scale")[0]),
         noise_level=int(tensor("noise_level")[0]),
         safety_check=bool(tensor("safety_check")[0]),
+        preview_every=int(parameters.get("preview_every", 0)),
     )
 
 
@@ -110,9 +117,11 @@ def call_unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 class TritonCaller(Caller):
-    """A Triton request that waits for its one response."""
+    """A Triton request that waits for its response, and before it for progress if it asked so."""
 
-    def __init__(self, triton_request: Any) -> None:
+    def __init__(self, triton_request: Any, preview: Preview) -> None:
+        self._preview = preview
+        self._wants_progress = bool(json.loads(triton_request.parameters()).get("progress"))
         self._sender = triton_request.get_response_sender()
         timeout_us = triton_request.timeout()
         self._deadline = time.monotonic() + timeout_us / 1e6 if timeout_us else float("inf")
@@ -122,6 +131,15 @@ class TritonCaller(Caller):
 
     def is_past_deadline(self) -> bool:
         return time.monotonic() > self._deadline
+
+    def report(self, job: Job) -> None:
+        if not self._wants_progress:
+            return
+        tensors = [pb_utils.Tensor("progress", np.array(job.progress, np.int32))]
+        if job.denoised is not None:
+            tensors.append(pb_utils.Tensor("preview", self._preview.draw(job.denoised)))
+            job.denoised = None
+        self._sender.send(pb_utils.InferenceResponse(tensors))
 
     def send(self, job: Job) -> None:
         outputs = {

@@ -1,0 +1,101 @@
+"""A request's course as server-sent events: queued, progress, preview, result or error.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from fastapi.sse import EventSourceResponse, format_sse_event
+
+from gateway.errors import ErrorAnswers, UpscaleError, error_body
+from gateway.media import data_url, encode
+from gateway.triton import Progress
+
+HEARTBEAT_S = 10.0  # proxies close what is silent for a minute or so
+MEDIA_TYPE = "text/event-stream"
+logger = logging.getLogger("gateway")
+
+
+class Course:
+    """What is told of a request while it is worked on; `bytes` are whole events."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[bytes] = asyncio.Queue()
+        self._began: float | None = None
+
+    def queued(self, position: int) -> None:
+        """position: in the queue, from 1."""
+        self._put("queued", {"position": position})
+
+    def progress(self, progress: Progress) -> None:
+        """A step, with the time that is left if the others take as long."""
+        now = time.monotonic()
+        left = None
+        if self._began is None:  # the first step is no measure: it waited for others
+            self._began, self._first = now, progress.step
+        else:
+            pace = (now - self._began) / (progress.step - self._first)
+            left = round(pace * (progress.steps - progress.step), 1)
+        event = {"step": progress.step, "steps": progress.steps, "seconds_left": left}
+        self._put("progress", event)
+        if progress.preview is not None:
+            self._put("preview", {"url": data_url(encode(progress.preview, "jpeg"), "jpeg")})
+
+    def _put(self, event: str, data: dict[str, Any]) -> None:
+        self.events.put_nowait(format_sse_event(event=event, data_str=json.dumps(data)))
+
+
+def event_response(
+    work: Callable[[Course], Awaitable[bytes]], answers: ErrorAnswers
+) -> EventSourceResponse:
+    """Stream the course of `work`, which returns the contract's JSON; its errors become events.
+
+    When the client goes away, the work is cancelled.
+    """
+    return EventSourceResponse(
+        _stream(work, answers),
+        # no cache keeps it, and nginx passes it on at once
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(
+    work: Callable[[Course], Awaitable[bytes]], answers: ErrorAnswers
+) -> AsyncIterator[bytes]:
+    course = Course()
+    worker = asyncio.ensure_future(_last_event(work, course, answers))
+    try:
+        while not (worker.done() and course.events.empty()):
+            reader = asyncio.ensure_future(course.events.get())
+            await asyncio.wait(
+                {reader, worker}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if reader.done():
+                yield reader.result()
+            else:
+                reader.cancel()
+                if not worker.done():
+                    yield format_sse_event(comment="still at work")
+        yield worker.result()
+    finally:
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+
+
+async def _last_event(
+    work: Callable[[Course], Awaitable[bytes]], course: Course, answers: ErrorAnswers
+) -> bytes:
+    try:
+        return format_sse_event(event="result", data_str=(await work(course)).decode())
+    except UpscaleError as error:
+        status, message = answers.of(error).status_code, str(error)
+    except Exception as error:
+        logger.error("a request failed unexpectedly", exc_info=error)
+        status, message = 500, "The server failed unexpectedly; the fault is in its log."
+    data = {"status": status, **error_body(message)}
+    return format_sse_event(event="error", data_str=json.dumps(data))

@@ -1,0 +1,87 @@
+"""Who watches a request sees its steps and previews, and gets the same picture."""
+
+import base64
+import io
+import json
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+
+from tests.photographs import file_of, photograph
+from tests.server import Server, wait_until
+
+SIDE = 64
+SMALL = file_of(photograph("cat", SIDE, SIDE))
+
+
+def watch(server: Server, image: bytes, **fields: Any) -> list[tuple[str, Any]]:
+    events = []
+    with httpx.stream(
+        "POST",
+        f"{server.url}/upscale",
+        files={"image": image},
+        data={"prompt": "a photo", **{key: str(value) for key, value in fields.items()}},
+        headers={"Accept": "text/event-stream"},
+        timeout=120,
+        trust_env=False,
+    ) as response:
+        assert response.status_code == 200
+        kind = ""
+        for line in response.iter_lines():
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                events.append((kind, json.loads(line.removeprefix("data: "))))
+    return events
+
+
+def content_of(url: str) -> bytes:
+    return base64.b64decode(url.split(",", 1)[1])
+
+
+def test_every_step_and_the_same_picture(server: Server) -> None:
+    expected = server.upscale(SMALL, seed=3, num_inference_steps=20)
+    events = watch(server, SMALL, seed=3, num_inference_steps=20)
+    steps = [data["step"] for kind, data in events if kind == "progress"]
+    assert steps == list(range(1, 21))
+    previews = [content_of(data["url"]) for kind, data in events if kind == "preview"]
+    assert len(previews) == 4
+    for preview in previews:
+        picture = Image.open(io.BytesIO(preview))
+        assert (picture.format, picture.size) == ("JPEG", (2 * SIDE, 2 * SIDE))
+    kind, result = events[-1]
+    assert kind == "result"
+    assert content_of(result["images"][0]["url"]) == expected
+
+
+def test_the_preview_becomes_the_picture(demo_server: Server) -> None:
+    events = watch(demo_server, SMALL, seed=3, num_inference_steps=20)
+    [*_, last] = [content_of(data["url"]) for kind, data in events if kind == "preview"]
+    result = content_of(events[-1][1]["images"][0]["url"])
+    size = (2 * SIDE, 2 * SIDE)
+    preview, picture = (
+        np.asarray(Image.open(io.BytesIO(file)).convert("RGB").resize(size, Image.Resampling.BOX))
+        for file in (last, result)
+    )
+    assert np.abs(preview.astype(float) - picture).mean() < 12
+
+
+def test_who_stops_watching_stops_the_work(server: Server) -> None:
+    cancelled = server.metric("upscale_denoise_jobs_total", outcome="cancelled")
+    with httpx.stream(
+        "POST",
+        f"{server.url}/upscale",
+        files={"image": SMALL},
+        data={"prompt": "a photo", "num_inference_steps": "1000"},
+        headers={"Accept": "text/event-stream"},
+        timeout=120,
+        trust_env=False,
+    ) as response:
+        next(response.iter_lines())
+    wait_until(
+        lambda: server.metric("upscale_denoise_jobs_total", outcome="cancelled") == cancelled + 1,
+        20,
+    )
+    assert server.metric("upscale_denoise_jobs", state="active") == 0
