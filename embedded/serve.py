@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 
@@ -66,31 +67,53 @@ async def _serve(
         )
     )
     gateway = asyncio.create_task(server.serve(sockets=[listener]))
-    watching = asyncio.create_task(_ended(triton))
+    keeping = asyncio.create_task(_keep_running(triton, readiness, say))
     stopping = asyncio.create_task(stop.wait())
     announcing = asyncio.create_task(_announce(readiness, listener, triton, say))
     try:
-        await asyncio.wait({gateway, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            raise triton.failure()
+        await asyncio.wait({gateway, keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done():
+            keeping.result()
     finally:
-        for task in (watching, stopping, announcing):
+        readiness.is_draining = True
+        for task in (stopping, announcing):
             task.cancel()
         server.should_exit = True
-        await gateway
+        await gateway  # Triton is kept running for the last requests
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 async def _announce(
     readiness: Readiness, listener: socket.socket, triton: Triton, say: Callable[[str], None]
 ) -> None:
-    await readiness.reached.wait()
+    await readiness.ready.wait()
     host, port = listener.getsockname()[:2]
     say(f"Triton: grpc://{triton.url} and {triton.metrics_url}")
     say(f"Upscaling at http://{host}:{port}/upscale")
 
 
-async def _ended(triton: Triton) -> None:
-    while triton.ended() is None:
+async def _keep_running(
+    triton: Triton, readiness: Readiness, say: Callable[[str], None]
+) -> NoReturn:
+    """Start Triton again when it ended or serves no more.
+
+    Raises TritonError when it ends before it has served: it would do so again.
+    """
+    while True:
+        await readiness_or_end(triton, readiness.ready)
+        if not readiness.ready.is_set():
+            raise triton.failure()
+        await readiness_or_end(triton, readiness.lost)
+        say("Triton has failed; starting it again.")
+        readiness.lose()
+        await asyncio.to_thread(triton.stop)
+        triton.start()
+
+
+async def readiness_or_end(triton: Triton, event: asyncio.Event) -> None:
+    """Wait until readiness changed so, or Triton's process has ended."""
+    while triton.ended() is None and not event.is_set():
         await asyncio.sleep(WATCH_INTERVAL_S)
 
 

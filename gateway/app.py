@@ -21,18 +21,18 @@ from gateway.upscale import upscale_router
 
 
 def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -> FastAPI:
-    """The application; it looks for Triton in the background until a first picture was made.
+    """The application; in the background it watches whether Triton serves.
 
     Raises ConfigurationError when results cannot go where the settings say.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        reaching = asyncio.create_task(readiness.reach())
+        watching = asyncio.create_task(readiness.watch())
         yield
-        reaching.cancel()
+        watching.cancel()
         with suppress(asyncio.CancelledError):
-            await reaching
+            await watching
         await triton.close()
 
     app = FastAPI(

@@ -11,6 +11,7 @@ UpscaleError
   NotReady                no model is being served yet, or no longer
   RequestTimeout          the whole request took too long
   BackendError            Triton failed; its words stay in the log
+    ConnectionLost        it could not be reached, or its process ended
   MediaError              the result has no place; the reason stays in the log
 """
 
@@ -81,7 +82,7 @@ class NotReady(UpscaleError):
     """The model is not being served yet, or no longer."""
 
     def __init__(self) -> None:
-        super().__init__("The model is still loading; try again when /health answers 200.")
+        super().__init__("The model is not being served now; try again when /health answers 200.")
 
 
 class RequestTimeout(UpscaleError):
@@ -106,6 +107,10 @@ class MediaError(UpscaleError):
 
     def __init__(self) -> None:
         super().__init__("The result could not be stored; try again.")
+
+
+class ConnectionLost(BackendError):
+    """The connection to Triton failed before an answer."""
 
 
 class ErrorProfile(StrEnum):

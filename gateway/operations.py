@@ -23,10 +23,19 @@ def operations_router(readiness: Readiness) -> APIRouter:
     @router.get("/health", response_model=Health, responses={503: {"model": Health}})
     @router.get("/health/", include_in_schema=False)
     async def health() -> JSONResponse:
-        """200 once a real inference has passed; go-livepeer takes any 200 for ready."""
-        if readiness.reached.is_set():
-            return JSONResponse({"status": "OK"})
-        return JSONResponse({"status": "LOADING"}, 503)
+        """200 when a real inference has passed lately; go-livepeer takes any 200 for ready."""
+        status = readiness.status
+        return JSONResponse({"status": status}, 200 if status == "OK" else 503)
+
+    @router.get("/livez", response_model=Health)
+    async def livez() -> JSONResponse:
+        """200 while the gateway answers at all; Kubernetes restarts it when not."""
+        return JSONResponse({"status": readiness.status})
+
+    @router.get("/readyz", response_model=Health, responses={503: {"model": Health}})
+    async def readyz() -> JSONResponse:
+        """As /health; Kubernetes sends requests elsewhere while it is not 200."""
+        return await health()
 
     @router.get("/version")
     @router.get("/version/", include_in_schema=False)

@@ -11,7 +11,30 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from gateway.errors import BackendError, ImageTooLarge, InsufficientCapacity, UpscaleError
+from gateway.errors import (
+    BackendError,
+    ConnectionLost,
+    ImageTooLarge,
+    InsufficientCapacity,
+    UpscaleError,
+)
+
+CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # A Triton that is started again is to be found soon; by default the pause grows to minutes.
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+# gRPC's words for a connection that could not be made or broke. Triton itself says UNAVAILABLE too,
+# of a model that is not loaded.
+BROKEN = (
+    "failed to connect",
+    "Socket closed",
+    "Connection reset",
+    "recvmsg",
+    "GOAWAY",
+    "End of TCP",
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +91,7 @@ class TritonClient:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = InferenceServerClient(url)
+        self._client = InferenceServerClient(url, channel_args=CHANNEL_OPTIONS)
 
     async def close(self) -> None:
         await self._client.close()
@@ -182,4 +205,6 @@ def _translated(error: Exception) -> UpscaleError:
         return InsufficientCapacity()
     if isinstance(error, InferenceServerException) and "too large for this server" in str(error):
         return ImageTooLarge(f"The {error.message()}")
+    if any(words in str(error) for words in BROKEN):
+        return ConnectionLost()
     return BackendError()

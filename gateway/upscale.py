@@ -10,7 +10,13 @@ from starlette.requests import ClientDisconnect
 
 from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
-from gateway.errors import ErrorAnswers, InvalidRequest, RequestTimeout
+from gateway.errors import (
+    BackendError,
+    ConnectionLost,
+    ErrorAnswers,
+    InvalidRequest,
+    RequestTimeout,
+)
 from gateway.events import MEDIA_TYPE, Course, event_response
 from gateway.image_file import read_image
 from gateway.media import OutputFormat, check_size, encode
@@ -18,7 +24,7 @@ from gateway.media_store import MediaStore
 from gateway.readiness import Readiness
 from gateway.schemas import HTTPError, ImageResponse, Media
 from gateway.settings import Settings
-from gateway.triton import ServedModel, TritonClient, Upscaled, UpscaleInputs
+from gateway.triton import OnProgress, ServedModel, TritonClient, Upscaled, UpscaleInputs
 
 SCALE = 4
 MAX_INFERENCE_STEPS = 1000
@@ -150,8 +156,23 @@ def upscale_router(
         on_position = (lambda _: None) if course is None else course.queued
         on_progress = None if course is None else course.progress
         async with capacity.turn(on_position):
-            timeout_s = deadline - asyncio.get_running_loop().time()
-            return await triton.upscale(inputs, timeout_s, on_progress, settings.preview_every)
+            try:
+                return await attempt(inputs, deadline, on_progress)
+            except ConnectionLost:  # the same inputs make the same picture
+                await readiness.regain()
+                return await attempt(inputs, deadline, on_progress)
+
+    async def attempt(
+        inputs: UpscaleInputs, deadline: float, on_progress: OnProgress | None
+    ) -> Upscaled:
+        timeout_s = deadline - asyncio.get_running_loop().time()
+        try:
+            upscaled = await triton.upscale(inputs, timeout_s, on_progress, settings.preview_every)
+        except BackendError:
+            readiness.doubt()
+            raise
+        readiness.passed()
+        return upscaled
 
     return router
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -56,16 +57,43 @@ def test_triton_ends_with_a_killed_server(repositories: Callable[[str], Path]) -
     assert left_behind(server.process.pid) == []
 
 
-def test_the_end_of_triton_ends_the_server_with_a_reason(
+def stub_of(server: Server, model: str) -> psutil.Process:
+    """The process that runs a Python model; Triton gives it the model's folder."""
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    return next(child for child in children if any(f"/{model}/" in a for a in child.cmdline()))
+
+
+@pytest.mark.parametrize("part", ["tritonserver", "denoise", "decode"])
+def test_a_dead_part_is_started_again(repositories: Callable[[str], Path], part: str) -> None:
+    with Server(repositories("narrow")) as server:
+        expected = server.upscale(IMAGE, num_inference_steps=2, seed=1)
+        whole = psutil.Process(server.process.pid).children()[0]
+        (whole if part == "tritonserver" else stub_of(server, part)).kill()
+        wait_until(lambda: server.get("/readyz").status_code == 503, 10)
+        assert server.get("/health").json() == {"status": "ERROR"}
+        assert server.get("/livez").status_code == 200
+        wait_until(lambda: server.get("/health").status_code == 200, 60)
+        assert server.upscale(IMAGE, num_inference_steps=2, seed=1) == expected
+        assert "Triton has failed; starting it again." in "".join(server.output)
+
+
+def test_a_request_survives_the_end_of_triton(repositories: Callable[[str], Path]) -> None:
+    with Server(repositories("narrow")) as server, ThreadPoolExecutor(1) as pool:
+        expected = server.upscale(IMAGE, num_inference_steps=200, seed=1)
+        request = pool.submit(server.upscale, IMAGE, num_inference_steps=200, seed=1)
+        wait_until(lambda: server.metric("upscale_denoise_jobs", state="active") == 1, 20)
+        psutil.Process(server.process.pid).children()[0].kill()
+        assert request.result() == expected
+
+
+def test_what_is_in_flight_is_finished_before_the_end(
     repositories: Callable[[str], Path],
 ) -> None:
-    server = Server(repositories("narrow")).start()
-    triton = psutil.Process(server.process.pid).children()[0]
-    triton.kill()
-    assert server.process.wait(60) == 1
-    assert server.stop() == 1
-    assert "Triton ended with status -9" in "".join(server.output)
-    assert left_behind(server.process.pid) == []
+    with Server(repositories("narrow")) as server, ThreadPoolExecutor(1) as pool:
+        request = pool.submit(server.upscale, IMAGE, num_inference_steps=200)
+        wait_until(lambda: server.metric("upscale_denoise_jobs", state="active") == 1, 20)
+        assert server.stop() == 0
+        assert request.result()
 
 
 def fails(folder: Path, *arguments: str, **environment: str) -> str:

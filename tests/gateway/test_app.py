@@ -84,7 +84,7 @@ def test_nothing_is_served_before_the_first_picture() -> None:
         assert (await client.get("/version")).json()["model_id"] == ""
         response = await post(client)
         assert response.status_code == 500
-        assert "still loading" in response.json()["detail"]["msg"]
+        assert "not being served now" in response.json()["detail"]["msg"]
         await readiness.reach()
         assert (await client.get("/health")).json() == {"status": "OK"}
         assert (await post(client)).status_code == 200

@@ -1,0 +1,89 @@
+"""What makes the server ready, and what makes it lose that."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gateway.errors import BackendError, InsufficientCapacity, NotReady, UpscaleError
+from gateway.readiness import Readiness
+from tests.gateway.test_app import FakeTriton
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.readiness.POLL_INTERVAL_S", 0.001)
+    monkeypatch.setattr("gateway.readiness.TRIAL_INTERVAL_S", 0.001)
+
+
+def watched(use: Callable[[FakeTriton, Readiness], Awaitable[None]]) -> None:
+    async def main() -> None:
+        triton = FakeTriton()
+        readiness = Readiness(triton)  # type: ignore[arg-type]
+        watching = asyncio.create_task(readiness.watch())
+        await readiness.ready.wait()
+        async with asyncio.timeout(5):
+            await use(triton, readiness)
+        watching.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_failing_trial_is_noticed_and_so_is_the_recovery() -> None:
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        triton.error = BackendError()
+        await readiness.lost.wait()
+        assert readiness.status == "ERROR"
+        with pytest.raises(NotReady):
+            _ = readiness.model
+        triton.error = None
+        await readiness.ready.wait()
+        assert readiness.status == "OK"
+        assert not readiness.lost.is_set()
+
+    watched(use)
+
+
+@pytest.mark.parametrize("error", [InsufficientCapacity(), TimeoutError()])
+def test_busy_is_not_broken(error: UpscaleError | TimeoutError) -> None:
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        triton.error = error
+        tried = len(triton.inputs)
+        while len(triton.inputs) < tried + 5:
+            await asyncio.sleep(0.001)
+        assert readiness.status == "OK"
+
+    watched(use)
+
+
+def test_nothing_is_tried_while_requests_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.readiness.TRIAL_INTERVAL_S", 0.05)
+
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        tried = len(triton.inputs)
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            readiness.passed()
+        assert len(triton.inputs) == tried
+
+    watched(use)
+
+
+def test_a_doubt_is_looked_into_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.readiness.TRIAL_INTERVAL_S", 60)
+
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        triton.error = BackendError()
+        readiness.doubt()
+        await readiness.lost.wait()
+
+    watched(use)
+
+
+def test_who_regains_waits_for_a_new_picture() -> None:
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        tried = len(triton.inputs)
+        await readiness.regain()
+        assert len(triton.inputs) > tried
+
+    watched(use)
