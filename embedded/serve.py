@@ -101,19 +101,19 @@ async def _keep_running(
     Raises TritonError when it ends before it has served: it would do so again.
     """
     while True:
-        await readiness_or_end(triton, readiness.ready)
+        await _happened(readiness.ready, lambda: triton.ended() is not None)
         if not readiness.ready.is_set():
             raise triton.failure()
-        await readiness_or_end(triton, readiness.lost)
+        await _happened(readiness.lost, triton.has_failed)
         say("Triton has failed; starting it again.")
         readiness.lose()
         await asyncio.to_thread(triton.stop)
         triton.start()
 
 
-async def readiness_or_end(triton: Triton, event: asyncio.Event) -> None:
-    """Wait until readiness changed so, or Triton's process has ended."""
-    while triton.ended() is None and not event.is_set():
+async def _happened(event: asyncio.Event, is_so: Callable[[], bool]) -> None:
+    """Wait for either."""
+    while not (event.is_set() or is_so()):
         await asyncio.sleep(WATCH_INTERVAL_S)
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 BACKENDS = Path(__file__).parent / "backends"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 PREFIX = "upscale"
@@ -136,6 +138,17 @@ class Triton:
     def ended(self) -> int | None:
         """The exit status of the process, or None while it runs."""
         return self._process.poll() if self._process else None
+
+    def has_failed(self) -> bool:
+        """The process has ended or one of its stubs has, which it never starts again."""
+        if self._process is None:
+            return False
+        try:
+            stubs = psutil.Process(self._process.pid).children()
+            dead = [stub for stub in stubs if stub.status() == psutil.STATUS_ZOMBIE]
+        except psutil.NoSuchProcess:
+            return True
+        return bool(dead) or self.ended() is not None
 
     def failure(self) -> TritonError:
         """Why it ended, from its log."""

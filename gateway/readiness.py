@@ -3,16 +3,25 @@
 import asyncio
 import logging
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
-from gateway.errors import InsufficientCapacity, NotReady, RequestTimeout, UpscaleError
+from gateway.errors import (
+    BackendError,
+    InsufficientCapacity,
+    NotReady,
+    UpscaleError,
+)
 from gateway.triton import ServedModel, TritonClient, UpscaleInputs
 
 POLL_INTERVAL_S = 0.25
-TRIAL_INTERVAL_S = 5.0
+TRIAL_INTERVAL_S = 3.0
 TRIAL_TIMEOUT_S = 60.0
+# Without other requests, a trial that takes so much longer than the first one has met a dead stage:
+# denoise's answers no more and gives no error.
+IDLE_TIMEOUT_S, IDLE_TIMEOUT_FACTOR = 4.0, 10.0
 logger = logging.getLogger("gateway")
 
 
@@ -29,10 +38,13 @@ class Readiness:
         self._triton = triton
         self._model: ServedModel | None = None
         self._passed_at = float("-inf")
+        self._requests = 0
+        self._idle_timeout_s = TRIAL_TIMEOUT_S
         self._doubted = asyncio.Event()
         self.ready = asyncio.Event()
         self.lost = asyncio.Event()
         self.is_draining = False
+        self._is_stalled = False
 
     @property
     def model(self) -> ServedModel:
@@ -61,7 +73,7 @@ class Readiness:
             if is_fresh and not self._doubted.is_set():
                 continue
             self._doubted.clear()
-            if not await self._try() and not await self._try_again():
+            if not await self._try() and (self._is_stalled or not await self._try_again()):
                 self.lose()
 
     async def reach(self) -> None:
@@ -70,13 +82,18 @@ class Readiness:
             if not await self._try():
                 await asyncio.sleep(POLL_INTERVAL_S)
 
-    def passed(self) -> None:
-        """A request has been served."""
-        self._passed_at = time.monotonic()
-
-    def doubt(self) -> None:
-        """A request has failed: look at once."""
-        self._doubted.set()
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Learn from a request: a served one is as good as a trial, a failed one calls for one."""
+        self._requests += 1
+        try:
+            yield
+            self._passed_at = time.monotonic()
+        except BackendError:
+            self._doubted.set()
+            raise
+        finally:
+            self._requests -= 1
 
     async def regain(self) -> None:
         """The connection to Triton broke: wait until it works again."""
@@ -85,18 +102,27 @@ class Readiness:
 
     async def _try(self) -> bool:
         """False when Triton fails; a server too busy to answer is none that fails."""
+        began = time.monotonic()
+        is_idle, self._is_stalled = self._requests == 0, False
+        timeout_s = self._idle_timeout_s if is_idle else TRIAL_TIMEOUT_S
         try:
-            async with asyncio.timeout(TRIAL_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 model = await self._triton.served_model()
-                await self._triton.upscale(trial(model), TRIAL_TIMEOUT_S)
-        except (TimeoutError, InsufficientCapacity, RequestTimeout):
+                await self._triton.upscale(trial(model), 2 * timeout_s)  # ours ends it first
+        except TimeoutError:
+            self._is_stalled = is_idle and self._requests == 0
+            return self.ready.is_set() and not self._is_stalled
+        except InsufficientCapacity:
             return self.ready.is_set()
         except UpscaleError as error:
             if self.ready.is_set():
                 logger.error("Triton fails: %s", error.__cause__)
             return False
+        if not self.ready.is_set():
+            lasted = time.monotonic() - began
+            self._idle_timeout_s = IDLE_TIMEOUT_S + IDLE_TIMEOUT_FACTOR * lasted
         self._model = model
-        self.passed()
+        self._passed_at = time.monotonic()
         self.lost.clear()
         self.ready.set()
         return True

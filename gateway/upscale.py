@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect
 from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
 from gateway.errors import (
-    BackendError,
     ConnectionLost,
     ErrorAnswers,
     InvalidRequest,
@@ -166,13 +165,8 @@ def upscale_router(
         inputs: UpscaleInputs, deadline: float, on_progress: OnProgress | None
     ) -> Upscaled:
         timeout_s = deadline - asyncio.get_running_loop().time()
-        try:
-            upscaled = await triton.upscale(inputs, timeout_s, on_progress, settings.preview_every)
-        except BackendError:
-            readiness.doubt()
-            raise
-        readiness.passed()
-        return upscaled
+        with readiness.request():
+            return await triton.upscale(inputs, timeout_s, on_progress, settings.preview_every)
 
     return router
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.errors import BackendError, InsufficientCapacity, NotReady, UpscaleError
+from gateway.errors import BackendError, InsufficientCapacity, NotReady
 from gateway.readiness import Readiness
 from tests.gateway.test_app import FakeTriton
 
@@ -44,14 +44,31 @@ def test_a_failing_trial_is_noticed_and_so_is_the_recovery() -> None:
     watched(use)
 
 
-@pytest.mark.parametrize("error", [InsufficientCapacity(), TimeoutError()])
-def test_busy_is_not_broken(error: UpscaleError | TimeoutError) -> None:
+def test_busy_is_not_broken() -> None:
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        triton.error = error
+        triton.error = InsufficientCapacity()
         tried = len(triton.inputs)
         while len(triton.inputs) < tried + 5:
             await asyncio.sleep(0.001)
         assert readiness.status == "OK"
+
+    watched(use)
+
+
+def test_a_slow_answer_is_no_failure_beside_requests_but_without_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.readiness.IDLE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("gateway.readiness.TRIAL_TIMEOUT_S", 0.01)
+
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        triton.delay_s = 60
+        with readiness.request():
+            tried = len(triton.inputs)
+            while len(triton.inputs) < tried + 3:
+                await asyncio.sleep(0.001)
+            assert readiness.status == "OK"
+        await readiness.lost.wait()
 
     watched(use)
 
@@ -63,7 +80,8 @@ def test_nothing_is_tried_while_requests_succeed(monkeypatch: pytest.MonkeyPatch
         tried = len(triton.inputs)
         for _ in range(20):
             await asyncio.sleep(0.01)
-            readiness.passed()
+            with readiness.request():
+                pass
         assert len(triton.inputs) == tried
 
     watched(use)
@@ -74,7 +92,8 @@ def test_a_doubt_is_looked_into_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
         triton.error = BackendError()
-        readiness.doubt()
+        with pytest.raises(BackendError), readiness.request():
+            raise triton.error
         await readiness.lost.wait()
 
     watched(use)
