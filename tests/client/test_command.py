@@ -218,13 +218,13 @@ def test_wrong_usage(loopback: Loopback, photos: Path, arguments: list[str], sen
 
 
 def test_interrupted(loopback: Loopback, photos: Path) -> None:
-    arrived = threading.Event()
+    arrived, ended = threading.Event(), threading.Event()
 
     async def answer(sent: Sent) -> Response:
         if sent.image == b"a.jpg":
             return await streamed(sent)
         arrived.set()
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(ended.wait, 20)
         return await lost(sent)
 
     loopback.answer = answer
@@ -241,6 +241,7 @@ def test_interrupted(loopback: Loopback, photos: Path) -> None:
         _, told = client.communicate(timeout=10)
     finally:
         client.kill()
+        ended.set()
     assert client.returncode == 130
     assert told == "Interrupted.\n1 upscaled, 2 not done.\n"
     assert list(files("out")) == ["a.png"]
