@@ -6,13 +6,14 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
 import uvicorn
 
-from embedded.triton import Triton
+from embedded.triton import Triton, has_ended
 from gateway.app import create_app
 from gateway.readiness import Readiness
 from gateway.settings import Settings
@@ -101,19 +102,21 @@ async def _keep_running(
     Raises TritonError when it ends before it has served: it would do so again.
     """
     while True:
-        await _happened(readiness.ready, lambda: triton.ended() is not None)
+        await _until(readiness.ready, triton)
         if not readiness.ready.is_set():
             raise triton.failure()
-        await _happened(readiness.lost, triton.has_failed)
+        await _until(readiness.lost, triton, triton.stubs())
         say("Triton has failed; starting it again.")
         readiness.lose()
         await asyncio.to_thread(triton.stop)
         triton.start()
 
 
-async def _happened(event: asyncio.Event, is_so: Callable[[], bool]) -> None:
-    """Wait for either."""
-    while not (event.is_set() or is_so()):
+async def _until(
+    event: asyncio.Event, triton: Triton, stubs: Sequence[psutil.Process] = ()
+) -> None:
+    """Wait for the event, or for the end of Triton or of one of these."""
+    while not (event.is_set() or triton.ended() is not None or any(map(has_ended, stubs))):
         await asyncio.sleep(WATCH_INTERVAL_S)
 
 

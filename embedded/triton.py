@@ -60,6 +60,11 @@ class Wheel:
         )
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Also when its parent has not collected it, as Triton does not."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
 class Triton:
     """A tritonserver that serves one model repository; a context manager.
 
@@ -139,16 +144,11 @@ class Triton:
         """The exit status of the process, or None while it runs."""
         return self._process.poll() if self._process else None
 
-    def has_failed(self) -> bool:
-        """The process has ended or one of its stubs has, which it never starts again."""
-        if self._process is None:
-            return False
-        try:
-            stubs = psutil.Process(self._process.pid).children()
-            dead = [stub for stub in stubs if stub.status() == psutil.STATUS_ZOMBIE]
-        except psutil.NoSuchProcess:
-            return True
-        return bool(dead) or self.ended() is not None
+    def stubs(self) -> list[psutil.Process]:
+        """The processes that run its Python models, once it serves; it never starts one again."""
+        if self._process is None or self.ended() is not None:
+            return []
+        return psutil.Process(self._process.pid).children()
 
     def failure(self) -> TritonError:
         """Why it ended, from its log."""

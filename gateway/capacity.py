@@ -3,16 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
 from gateway.errors import InsufficientCapacity
-
-
-@dataclass(eq=False)
-class Waiting:
-    """A request that waits; it is told its position whenever that changes, from 1."""
-
-    tell: Callable[[int], None]
 
 
 class Capacity:
@@ -24,9 +16,8 @@ class Capacity:
     def __init__(self, max_in_progress: int, max_waiting: int) -> None:
         self._places = max_in_progress + max_waiting
         self._turns = asyncio.Semaphore(max_in_progress)  # first come, first served
-        self._queue: list[Waiting] = []
+        self._queue: list[Callable[[int], None]] = []  # whom to tell, in the order of the turns
         self.taken = 0
-        self.in_progress = 0
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -41,25 +32,25 @@ class Capacity:
 
     @asynccontextmanager
     async def turn(self, on_position: Callable[[int], None]) -> AsyncIterator[None]:
-        """Wait, behind those who came before, until Triton has room."""
+        """Wait, behind those who came before, until Triton has room.
+
+        on_position: called with the place in the queue, from 1, whenever that changes.
+        """
         if self._turns.locked():
             await self._wait(on_position)
         else:
             await self._turns.acquire()
-        self.in_progress += 1
         try:
             yield
         finally:
-            self.in_progress -= 1
             self._turns.release()
 
     async def _wait(self, on_position: Callable[[int], None]) -> None:
-        waiting = Waiting(on_position)
-        self._queue.append(waiting)
+        self._queue.append(on_position)
         on_position(len(self._queue))
         try:
             await self._turns.acquire()
         finally:
-            self._queue.remove(waiting)
-            for position, other in enumerate(self._queue, start=1):
-                other.tell(position)
+            self._queue.remove(on_position)
+            for position, tell in enumerate(self._queue, start=1):
+                tell(position)

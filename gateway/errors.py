@@ -18,7 +18,7 @@ UpscaleError
 import logging
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -102,15 +102,15 @@ class BackendError(UpscaleError):
         super().__init__("The upscaling backend failed; try again.")
 
 
+class ConnectionLost(BackendError):
+    """The connection to Triton failed before an answer."""
+
+
 class MediaError(UpscaleError):
     """The store of results failed, is full or could not be reached."""
 
     def __init__(self) -> None:
         super().__init__("The result could not be stored; try again.")
-
-
-class ConnectionLost(BackendError):
-    """The connection to Triton failed before an answer."""
 
 
 class ErrorProfile(StrEnum):
@@ -152,7 +152,11 @@ class ErrorAnswers:
         """All that this profile has, in order."""
         return sorted({row[self._column].value for row in STATUSES.values()})
 
-    def of(self, error: UpscaleError) -> JSONResponse:
+    def of(self, error: Exception) -> JSONResponse:
+        """What the caller is told; what it is not goes to the log. Any other error is a bug."""
+        if not isinstance(error, UpscaleError):
+            logger.error("a request failed unexpectedly", exc_info=error)
+            return error_response(500, "The server failed unexpectedly; the fault is in its log.")
         if isinstance(error, BackendError):
             logger.error("Triton failed: %s", error.__cause__)
         if isinstance(error, MediaError):
@@ -160,23 +164,19 @@ class ErrorAnswers:
         return error_response(self.status(error), str(error), error.headers)
 
 
-def error_body(message: str) -> dict[str, Any]:
-    """The contract's HTTPError."""
-    return {"detail": {"msg": message}}
-
-
 def error_response(
     status: int, message: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """The contract's HTTPError with its status."""
-    return JSONResponse(error_body(message), status, headers)
+    """The contract's HTTPError."""
+    return JSONResponse({"detail": {"msg": message}}, status, headers)
 
 
 def add_error_handlers(app: FastAPI, answers: ErrorAnswers) -> None:
     """Let every error leave as the JSON that the contract names, a bug of ours included."""
 
     @app.exception_handler(UpscaleError)
-    async def upscale_error(_: Request, error: UpscaleError) -> JSONResponse:
+    @app.exception_handler(Exception)
+    async def any_error(_: Request, error: Exception) -> JSONResponse:
         return answers.of(error)
 
     @app.exception_handler(HTTPException)
@@ -188,8 +188,3 @@ def add_error_handlers(app: FastAPI, answers: ErrorAnswers) -> None:
         # FastAPI's list without `input` and `ctx`, which would send back what was sent.
         entries = [{key: entry[key] for key in ("loc", "msg", "type")} for entry in error.errors()]
         return JSONResponse({"detail": entries}, 422)
-
-    @app.exception_handler(Exception)
-    async def bug(_: Request, error: Exception) -> JSONResponse:
-        logger.error("a request failed unexpectedly", exc_info=error)
-        return error_response(500, "The server failed unexpectedly; the fault is in its log.")

@@ -5,28 +5,26 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from fastapi.sse import EventSourceResponse, format_sse_event
 
-from gateway.errors import ErrorAnswers, UpscaleError, error_body
+from gateway.errors import ErrorAnswers
 from gateway.media import data_url, encode
 from gateway.triton import Progress
 
 HEARTBEAT_S = 10.0  # proxies close what is silent for a minute or so
 MEDIA_TYPE = "text/event-stream"
-logger = logging.getLogger("gateway")
 
 
 class Course:
-    """What is told of a request while it is worked on; `bytes` are whole events."""
+    """What is told of a request while it is worked on, as whole events."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[bytes] = asyncio.Queue()
-        self._began: float | None = None
+        self._first: tuple[float, int] | None = None  # when a step was first heard of, and which
 
     def queued(self, position: int) -> None:
         """position: in the queue, from 1."""
@@ -34,12 +32,12 @@ class Course:
 
     def progress(self, progress: Progress) -> None:
         """A step, with the time that is left if the others take as long."""
-        now = time.monotonic()
-        left = None
-        if self._began is None:  # the first step is no measure: it waited for others
-            self._began, self._first = now, progress.step
+        now, left = time.monotonic(), None
+        if self._first is None:  # the first step is no measure: it waited for others
+            self._first = now, progress.step
         else:
-            pace = (now - self._began) / (progress.step - self._first)
+            began, first = self._first
+            pace = (now - began) / (progress.step - first)
             left = round(pace * (progress.steps - progress.step), 1)
         event = {"step": progress.step, "steps": progress.steps, "seconds_left": left}
         self._put("progress", event)
@@ -92,10 +90,7 @@ async def _last_event(
 ) -> bytes:
     try:
         return format_sse_event(event="result", data_str=(await work(course)).decode())
-    except UpscaleError as error:
-        status, message = answers.of(error).status_code, str(error)
     except Exception as error:
-        logger.error("a request failed unexpectedly", exc_info=error)
-        status, message = 500, "The server failed unexpectedly; the fault is in its log."
-    data = {"status": status, **error_body(message)}
-    return format_sse_event(event="error", data_str=json.dumps(data))
+        answer = answers.of(error)
+        data = {"status": answer.status_code, **json.loads(bytes(answer.body))}
+        return format_sse_event(event="error", data_str=json.dumps(data))

@@ -2,11 +2,13 @@
 
 import base64
 import io
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import numpy as np
+from httpx_sse import ServerSentEvent, connect_sse
 from PIL import Image
 
 from tests.photographs import file_of, photograph
@@ -16,25 +18,23 @@ SIDE = 64
 SMALL = file_of(photograph("cat", SIDE, SIDE))
 
 
+@contextmanager
+def watched(server: Server, image: bytes, **fields: Any) -> Iterator[Iterator[ServerSentEvent]]:
+    """The events of a request, as they come."""
+    data = {"prompt": "a photo", **{key: str(value) for key, value in fields.items()}}
+    with (
+        httpx.Client(timeout=120, trust_env=False) as client,
+        connect_sse(
+            client, "POST", f"{server.url}/upscale", files={"image": image}, data=data
+        ) as source,
+    ):
+        assert source.response.status_code == 200
+        yield source.iter_sse()
+
+
 def watch(server: Server, image: bytes, **fields: Any) -> list[tuple[str, Any]]:
-    events = []
-    with httpx.stream(
-        "POST",
-        f"{server.url}/upscale",
-        files={"image": image},
-        data={"prompt": "a photo", **{key: str(value) for key, value in fields.items()}},
-        headers={"Accept": "text/event-stream"},
-        timeout=120,
-        trust_env=False,
-    ) as response:
-        assert response.status_code == 200
-        kind = ""
-        for line in response.iter_lines():
-            if line.startswith("event: "):
-                kind = line.removeprefix("event: ")
-            elif line.startswith("data: "):
-                events.append((kind, json.loads(line.removeprefix("data: "))))
-    return events
+    with watched(server, image, **fields) as events:
+        return [(sent.event, sent.json()) for sent in events]
 
 
 def content_of(url: str) -> bytes:
@@ -70,16 +70,8 @@ def test_the_preview_becomes_the_picture(demo_server: Server) -> None:
 
 def test_who_stops_watching_stops_the_work(server: Server) -> None:
     cancelled = server.metric("upscale_denoise_jobs_total", outcome="cancelled")
-    with httpx.stream(
-        "POST",
-        f"{server.url}/upscale",
-        files={"image": SMALL},
-        data={"prompt": "a photo", "num_inference_steps": "1000"},
-        headers={"Accept": "text/event-stream"},
-        timeout=120,
-        trust_env=False,
-    ) as response:
-        next(response.iter_lines())
+    with watched(server, SMALL, num_inference_steps=1000) as events:
+        next(events)
     wait_until(
         lambda: server.metric("upscale_denoise_jobs_total", outcome="cancelled") == cancelled + 1,
         20,

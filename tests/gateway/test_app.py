@@ -1,13 +1,13 @@
 """The application over a Triton that is a class: what a real one cannot be made to do on cue."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from httpx_sse import EventSource
 
 from gateway.app import create_app
 from gateway.errors import BackendError, InsufficientCapacity
@@ -73,9 +73,10 @@ def run(use: Use, **settings: Any) -> None:
     asyncio.run(main())
 
 
-async def post(client: httpx.AsyncClient, **fields: str) -> httpx.Response:
+async def post(client: httpx.AsyncClient, accept: str = "*/*", **fields: str) -> httpx.Response:
     data = {"prompt": "x", "safety_check": "false", **fields}
-    return await client.post("/upscale", files={"image": IMAGE}, data=data)
+    headers = {"Accept": accept}
+    return await client.post("/upscale", files={"image": IMAGE}, data=data, headers=headers)
 
 
 def test_nothing_is_served_before_the_first_picture() -> None:
@@ -212,20 +213,10 @@ def test_a_profile_gives_errors_their_status(profile: str, status: int) -> None:
 
 async def watch(client: httpx.AsyncClient, **fields: str) -> list[tuple[str, Any]]:
     """The events of a request."""
-    headers = {"Accept": "text/event-stream"}
-    response = await client.post(
-        "/upscale",
-        files={"image": IMAGE},
-        data={"prompt": "x", "safety_check": "false", **fields},
-        headers=headers,
-    )
+    response = await post(client, "text/event-stream", **fields)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
-    events = [block.splitlines() for block in response.text.split("\n\n") if block]
-    return [
-        (lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: ")))
-        for lines in events
-    ]
+    return [(sent.event, sent.json()) async for sent in EventSource(response).aiter_sse()]
 
 
 def test_who_watches_sees_every_step_a_preview_and_the_result() -> None:
@@ -287,13 +278,7 @@ def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()
         triton.delay_s = 0.1
-        headers = {"Accept": "text/event-stream"}
-        response = await client.post(
-            "/upscale",
-            files={"image": IMAGE},
-            data={"prompt": "x", "safety_check": "false"},
-            headers=headers,
-        )
+        response = await post(client, "text/event-stream")
         assert response.text.startswith(": ")
 
     run(use)

@@ -29,9 +29,9 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         path = Path(args["model_repository"], args["model_version"], "model.onnx")
         options = onnxruntime.SessionOptions()
-        # Sessions take turns on the same cores; one that spins takes them from the next.
         # Shapes vary, and a plan for each takes twice the memory.
         options.enable_mem_pattern = False
+        # Sessions take turns on the same cores; one that spins takes them from the next.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
