@@ -25,11 +25,16 @@ def test_a_step_is_diffusers_step(prediction_type: str, steps: int) -> None:
     assert schedule.timesteps == tuple(reference.timesteps.tolist())
     for index, timestep in enumerate(reference.timesteps):
         sample, output = torch.randn(2, 1, 4, 8, 8, generator=generator)
-        expected = reference.step(output, timestep, sample, return_dict=False)[0]
+        step = reference.step(output, timestep, sample)
+        expected = step.prev_sample
         actual = (
             schedule.latents_factors[index] * sample + schedule.prediction_factors[index] * output
         )
         torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+        c, d = schedule.denoised_factors[index]
+        denoised = c * sample + d * output
+        # With epsilon it is a difference of large numbers, so less exact.
+        torch.testing.assert_close(denoised, step.pred_original_sample, rtol=1e-4, atol=1e-4)
 
 
 def test_a_thousand_steps_stay_within_the_trained_timesteps() -> None:

@@ -8,7 +8,7 @@ import torch
 from ddim import Schedules
 from diffusers import DDPMScheduler
 from diffusers.image_processor import VaeImageProcessor
-from job import InvalidRequest, Job, Request, preprocess
+from job import InvalidRequest, Job, Request, preprocess, thinned
 from tiles import TILE
 
 from tests.model_repository.test_ddim import scheduler
@@ -131,3 +131,25 @@ def test_invalid_values_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         request(**change).validate(max_noise_level=350)
     request().validate(max_noise_level=350)
+
+
+def test_a_preview_is_made_after_every_so_many_steps_but_not_after_the_last() -> None:
+    it = job(preview_every=2, num_inference_steps=4, image=np.zeros((9, 20, 3), np.uint8))
+    seen = []
+    while not it.is_finished:
+        before, step = it.latents, it.step
+        noise_pred = torch.randn(2, 4, 16, 24)
+        it.add(it.tiles[0], noise_pred)
+        if it.denoised is not None:
+            seen.append(it.step)
+            guided = noise_pred[:1] + 9.0 * (noise_pred[1:] - noise_pred[:1])
+            c, d = it.schedule.denoised_factors[step]
+            expected = (c * before + d * guided)[..., :9, :20]
+            torch.testing.assert_close(it.denoised, expected)
+            it.denoised = None
+    assert seen == [2]
+
+
+def test_a_preview_of_a_large_image_is_thinned() -> None:
+    assert thinned(torch.zeros(1, 4, 8, 1024)).shape == (1, 4, 2, 256)
+    assert thinned(torch.zeros(1, 4, 256, 256)).shape == (1, 4, 256, 256)
