@@ -59,7 +59,7 @@ async def _serve(
     say: Callable[[str], None],
 ) -> None:
     client = TritonClient(triton.url)
-    readiness = Readiness(client)
+    readiness = Readiness(client, settings.health_interval_s)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings, client, readiness),

@@ -17,7 +17,6 @@ from gateway.errors import (
 from gateway.triton import ServedModel, TritonClient, UpscaleInputs
 
 POLL_INTERVAL_S = 0.25
-TRIAL_INTERVAL_S = 3.0
 TRIAL_TIMEOUT_S = 60.0
 # Without other requests, a trial that takes so much longer than the first one has met a dead stage:
 # denoise's answers no more and gives no error.
@@ -31,11 +30,13 @@ class Readiness:
     Triton's own ready calls stay 200 over a dead stage, so they are not asked. While requests
     succeed, nothing else is tried.
 
+    interval_s: after which a trial is due where no request has succeeded since, seconds.
     ready: it is. lost: it was, and Triton has failed since.
     """
 
-    def __init__(self, triton: TritonClient) -> None:
+    def __init__(self, triton: TritonClient, interval_s: float) -> None:
         self._triton = triton
+        self._interval_s = interval_s
         self._model: ServedModel | None = None
         self._passed_at = float("-inf")
         self._requests = 0
@@ -67,9 +68,9 @@ class Readiness:
         while True:
             await self.reach()
             with suppress(TimeoutError):
-                async with asyncio.timeout(TRIAL_INTERVAL_S):
+                async with asyncio.timeout(self._interval_s):
                     await self._doubted.wait()
-            is_fresh = time.monotonic() - self._passed_at < TRIAL_INTERVAL_S
+            is_fresh = time.monotonic() - self._passed_at < self._interval_s
             if is_fresh and not self._doubted.is_set():
                 continue
             self._doubted.clear()

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         280.0, gt=0, description="Longest time for one request, seconds."
     )
+    health_interval_s: float = Field(
+        3.0,
+        gt=0,
+        description="Without a picture for so long, /health's is tried, seconds.",
+    )
     preview_every: int = Field(
         4, ge=0, description="Steps from one preview to the next for who watches; 0 for none."
     )

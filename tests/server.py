@@ -20,11 +20,20 @@ START_TIMEOUT_S = 120.0
 
 
 class Server:
-    """One server on free ports. What it prints is kept in `output`."""
+    """One server on free ports. What it prints is kept in `output`.
+
+    It makes no trials for /health after the first, unless a test says otherwise: they would be
+    among what tests count.
+    """
 
     def __init__(self, repository: Path, **environment: str) -> None:
         self.repository = repository
-        self._environment = {**os.environ, "PORT": "0", **environment}
+        self._environment = {
+            **os.environ,
+            "PORT": "0",
+            "HEALTH_INTERVAL_S": "3600",
+            **environment,
+        }
         self.output: list[str] = []
         self.url = self.triton_url = self.metrics_url = ""
         self.process: subprocess.Popen[str]

@@ -234,6 +234,8 @@ def test_interrupted(loopback: Loopback, photos: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell starts in the background ignores SIGINT, and so does all below it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
         assert arrived.wait(20)
@@ -241,6 +243,7 @@ def test_interrupted(loopback: Loopback, photos: Path) -> None:
         _, told = client.communicate(timeout=10)
     finally:
         client.kill()
+        client.wait()
         ended.set()
     assert client.returncode == 130
     assert told == "Interrupted.\n1 upscaled, 2 not done.\n"

@@ -65,7 +65,7 @@ def stub_of(server: Server, model: str) -> psutil.Process:
 
 @pytest.mark.parametrize("part", ["tritonserver", "denoise", "decode"])
 def test_a_dead_part_is_started_again(repositories: Callable[[str], Path], part: str) -> None:
-    with Server(repositories("narrow")) as server:
+    with Server(repositories("narrow"), HEALTH_INTERVAL_S="3") as server:
         expected = server.upscale(IMAGE, num_inference_steps=2, seed=1)
         whole = psutil.Process(server.process.pid).children()[0]
         (whole if part == "tritonserver" else stub_of(server, part)).kill()

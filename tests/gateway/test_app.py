@@ -64,7 +64,7 @@ Use = Callable[[httpx.AsyncClient, FakeTriton, Readiness], Awaitable[None]]
 def run(use: Use, **settings: Any) -> None:
     async def main() -> None:
         triton = FakeTriton()
-        readiness = Readiness(triton)  # type: ignore[arg-type]
+        readiness = Readiness(triton, 3.0)  # type: ignore[arg-type]
         app = create_app(Settings(**settings), triton, readiness)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -66,7 +66,7 @@ def app_of(folder: Path, **settings: Any) -> FastAPI:
     triton = FakeTriton()
     options = {"media": "local", "media_dir": folder, "media_ttl_s": TTL_S, "media_key": "key"}
     every = settings_of(**{**options, **settings})
-    return create_app(every, triton, Readiness(triton))  # type: ignore[arg-type]
+    return create_app(every, triton, Readiness(triton, 3.0))  # type: ignore[arg-type]
 
 
 def settings_of(**values: Any) -> Settings:

@@ -13,13 +13,14 @@ from tests.gateway.test_app import FakeTriton
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.readiness.POLL_INTERVAL_S", 0.001)
-    monkeypatch.setattr("gateway.readiness.TRIAL_INTERVAL_S", 0.001)
 
 
-def watched(use: Callable[[FakeTriton, Readiness], Awaitable[None]]) -> None:
+def watched(
+    use: Callable[[FakeTriton, Readiness], Awaitable[None]], interval_s: float = 0.001
+) -> None:
     async def main() -> None:
         triton = FakeTriton()
-        readiness = Readiness(triton)  # type: ignore[arg-type]
+        readiness = Readiness(triton, interval_s)  # type: ignore[arg-type]
         watching = asyncio.create_task(readiness.watch())
         await readiness.ready.wait()
         async with asyncio.timeout(5):
@@ -73,9 +74,7 @@ def test_a_slow_answer_is_no_failure_beside_requests_but_without_them(
     watched(use)
 
 
-def test_nothing_is_tried_while_requests_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.readiness.TRIAL_INTERVAL_S", 0.05)
-
+def test_nothing_is_tried_while_requests_succeed() -> None:
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
         tried = len(triton.inputs)
         for _ in range(20):
@@ -84,19 +83,17 @@ def test_nothing_is_tried_while_requests_succeed(monkeypatch: pytest.MonkeyPatch
                 pass
         assert len(triton.inputs) == tried
 
-    watched(use)
+    watched(use, interval_s=0.05)
 
 
-def test_a_doubt_is_looked_into_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.readiness.TRIAL_INTERVAL_S", 60)
-
+def test_a_doubt_is_looked_into_at_once() -> None:
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
         triton.error = BackendError()
         with pytest.raises(BackendError), readiness.request():
             raise triton.error
         await readiness.lost.wait()
 
-    watched(use)
+    watched(use, interval_s=60)
 
 
 def test_who_regains_waits_for_a_new_picture() -> None:
