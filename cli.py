@@ -71,8 +71,10 @@ def serve(
     from embedded.serve import ServeError  # noqa: PLC0415
     from embedded.serve import serve as run  # noqa: PLC0415
     from embedded.triton import TritonError  # noqa: PLC0415
+    from gateway.log import configure_log  # noqa: PLC0415
     from gateway.settings import ConfigurationError, Settings  # noqa: PLC0415
 
+    configure_log()
     try:
         settings = Settings.from_environment(**({} if port is None else {"port": port}))
         folder = repository or default_repository(console.print)

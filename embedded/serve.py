@@ -63,7 +63,8 @@ async def _serve(
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings, client, readiness),
-            log_level="warning",
+            log_config=None,  # ours: gateway/log.py
+            access_log=False,
             timeout_graceful_shutdown=GATEWAY_STOP_TIMEOUT_S,
         )
     )

@@ -12,9 +12,11 @@ from gateway.entrance import Entrance
 from gateway.errors import ErrorAnswers, add_error_handlers
 from gateway.media_route import media_router
 from gateway.media_store import LocalMedia, media_store
+from gateway.metrics import Metrics
 from gateway.openapi import follow_contract
 from gateway.operations import operations_router
 from gateway.readiness import Readiness
+from gateway.request_log import RequestLog
 from gateway.settings import Settings
 from gateway.triton import TritonClient
 from gateway.upscale import upscale_router
@@ -47,11 +49,13 @@ def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -
     capacity = Capacity(settings.max_in_progress, settings.max_waiting)
     answers = ErrorAnswers(settings.error_profile)
     media = media_store(settings)
+    metrics = Metrics(capacity)
     app.include_router(upscale_router(settings, triton, readiness, capacity, media, answers))
     if isinstance(media, LocalMedia):
         app.include_router(media_router(media))
-    app.include_router(operations_router(readiness))
+    app.include_router(operations_router(readiness, triton, metrics))
     app.add_middleware(Entrance, settings=settings, capacity=capacity, answers=answers)
+    app.add_middleware(RequestLog, metrics=metrics)
     add_error_handlers(app, answers)
     follow_contract(app)
     return app

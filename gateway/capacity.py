@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from gateway.durations import timed
 from gateway.errors import InsufficientCapacity
 
 
@@ -18,6 +19,11 @@ class Capacity:
         self._turns = asyncio.Semaphore(max_in_progress)  # first come, first served
         self._queue: list[Callable[[int], None]] = []  # whom to tell, in the order of the turns
         self.taken = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return len(self._queue)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -36,10 +42,11 @@ class Capacity:
 
         on_position: called with the place in the queue, from 1, whenever that changes.
         """
-        if self._turns.locked():
-            await self._wait(on_position)
-        else:
-            await self._turns.acquire()
+        with timed("wait"):
+            if self._turns.locked():
+                await self._wait(on_position)
+            else:
+                await self._turns.acquire()
         try:
             yield
         finally:

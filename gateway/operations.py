@@ -5,18 +5,22 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
-from gateway.errors import NotReady
+from gateway.errors import BackendError, NotReady
 from gateway.hardware import gpu_info, gpu_stats
+from gateway.metrics import Metrics
 from gateway.readiness import Readiness
 from gateway.schemas import Health, Version
+from gateway.triton import TritonClient
 
 PIPELINE = "upscale"
+STATISTICS_TIMEOUT_S = 2.0
 
 
-def operations_router(readiness: Readiness) -> APIRouter:
+def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metrics) -> APIRouter:
     """The routes beside /upscale; none asks for a token, as in ai-runner."""
     router = APIRouter(tags=["operations"])
 
@@ -36,6 +40,16 @@ def operations_router(readiness: Readiness) -> APIRouter:
     async def readyz() -> JSONResponse:
         """As /health; Kubernetes sends requests elsewhere while it is not 200."""
         return await health()
+
+    @router.get("/metrics", response_class=Response)
+    async def get_metrics() -> Response:
+        """Prometheus' text; without Triton's part while Triton does not answer."""
+        try:
+            async with asyncio.timeout(STATISTICS_TIMEOUT_S):
+                models = await triton.statistics()
+        except (BackendError, TimeoutError):
+            models = []
+        return Response(metrics.text(models), media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/version")
     @router.get("/version/", include_in_schema=False)

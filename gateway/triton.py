@@ -11,6 +11,7 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from gateway.durations import timed
 from gateway.errors import (
     BackendError,
     ConnectionLost,
@@ -18,6 +19,8 @@ from gateway.errors import (
     InsufficientCapacity,
     UpscaleError,
 )
+from gateway.metrics import ModelStatistics
+from gateway.request_id import current_id
 
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -112,6 +115,24 @@ class TritonClient:
             has_safety_checker=values["safety_checker"] != "none",
         )
 
+    async def statistics(self) -> list[ModelStatistics]:
+        """Of every model but the ensemble, which has none of its own. Raises BackendError."""
+        try:
+            response = await self._client.get_inference_statistics()
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _translated(error) from error
+        return [
+            ModelStatistics(
+                name=model.name,
+                rows=model.inference_count,
+                executions=model.execution_count,
+                compute_s=sum(batch.compute_infer.ns for batch in model.batch_stats) / 1e9,
+                queue_s=model.inference_stats.queue.ns / 1e9,
+            )
+            for model in response.model_stats
+            if model.name != "upscale"
+        ]
+
     async def upscale(
         self,
         inputs: UpscaleInputs,
@@ -126,9 +147,14 @@ class TritonClient:
         BackendError.
         """
         try:
-            prompts = await self._encode(inputs)
-            latents = await self._denoise(inputs, prompts, timeout_s, on_progress, preview_every)
-            return await self._decode(latents)
+            with timed("encode"):
+                prompts = await self._encode(inputs)
+            with timed("denoise"):
+                latents = await self._denoise(
+                    inputs, prompts, timeout_s, on_progress, preview_every
+                )
+            with timed("decode"):
+                return await self._decode(latents)
         except (InferenceServerException, grpc.RpcError) as error:
             raise _translated(error) from error
 
@@ -138,7 +164,7 @@ class TritonClient:
             _tensor(name, [text.encode("utf-8", "replace")], np.object_)
             for name, text in texts.items()
         ]
-        return await self._client.infer("encode", tensors)
+        return await self._client.infer("encode", tensors, request_id=current_id())
 
     async def _denoise(
         self,
@@ -150,6 +176,7 @@ class TritonClient:
     ) -> InferResult:
         request = {
             "model_name": "denoise",
+            "request_id": current_id(),
             "inputs": [
                 _tensor("image", inputs.image, np.uint8),
                 *(
@@ -188,7 +215,7 @@ class TritonClient:
     async def _decode(self, latents: InferResult) -> Upscaled:
         dtypes = {"latents": np.float32, "image_size": np.int32, "safety_check": np.bool_}
         tensors = [_tensor(name, latents.as_numpy(name), dtype) for name, dtype in dtypes.items()]
-        result = await self._client.infer("decode", tensors)
+        result = await self._client.infer("decode", tensors, request_id=current_id())
         return Upscaled(image=result.as_numpy("upscaled"), nsfw=bool(result.as_numpy("nsfw")[0]))
 
 

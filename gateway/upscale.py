@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
+from gateway.durations import timed
 from gateway.errors import (
     ConnectionLost,
     ErrorAnswers,
@@ -20,6 +21,7 @@ from gateway.events import MEDIA_TYPE, Course, event_response
 from gateway.image_file import read_image
 from gateway.media import OutputFormat, check_size, encode
 from gateway.media_store import MediaStore
+from gateway.metrics import CLIENT_CLOSED_REQUEST
 from gateway.readiness import Readiness
 from gateway.schemas import HTTPError, ImageResponse, Media
 from gateway.settings import Settings
@@ -28,7 +30,6 @@ from gateway.triton import OnProgress, ServedModel, TritonClient, Upscaled, Upsc
 SCALE = 4
 MAX_INFERENCE_STEPS = 1000
 MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
-CLIENT_CLOSED_REQUEST = 499  # nobody is left to read it; nginx logs the same
 
 bearer = HTTPBearer(auto_error=False)
 
@@ -117,7 +118,9 @@ def upscale_router(
         check_prompts(settings.max_prompt_chars, prompt=prompt, negative_prompt=negative_prompt)
         check(model, model_id, num_inference_steps, noise_level, safety_check)
         seed = secrets.randbits(32) if seed is None else seed
-        pixels = await asyncio.to_thread(read_image, await image.read(), settings.max_input_pixels)
+        with timed("read_image"):
+            content = await image.read()
+            pixels = await asyncio.to_thread(read_image, content, settings.max_input_pixels)
         check_size(SCALE * pixels.shape[0], SCALE * pixels.shape[1], output_format)
         inputs = UpscaleInputs(
             image=pixels,
@@ -137,8 +140,10 @@ def upscale_router(
             try:
                 async with asyncio.timeout_at(deadline):
                     upscaled = await in_turn(inputs, deadline, course)
-                    content = await asyncio.to_thread(encode, upscaled.image, output_format)
-                    url = await media.publish(content, output_format, base_url)
+                    with timed("write_image"):
+                        content = await asyncio.to_thread(encode, upscaled.image, output_format)
+                    with timed("publish"):
+                        url = await media.publish(content, output_format, base_url)
             except TimeoutError as error:
                 raise RequestTimeout(settings.request_timeout_s) from error
             return await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)

@@ -1,11 +1,13 @@
 """`upscale serve` as a process, and what a test asks of it."""
 
 import base64
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.grpc import InferenceServerClient
 
 ROOT = Path(__file__).parent.parent
@@ -45,10 +48,12 @@ class Server:
         self.stop()
 
     def start(self) -> Self:
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cli", "serve", "--repository", str(self.repository)],
             cwd=ROOT,
             env=self._environment,
+            stdout=self._log,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -75,6 +80,7 @@ class Server:
         self._reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
+        self._log.close()
         return status
 
     def post(self, image: bytes, **fields: Any) -> httpx.Response:
@@ -100,6 +106,17 @@ class Server:
             if line.startswith(f"{name}{{{label}}} "):
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError(f"{name}{{{label}}} is not in {text}")
+
+    def gateway_metric(self, name: str, **labels: str) -> float:
+        """One number of the gateway's /metrics; 0 for one that was never counted."""
+        families = text_string_to_metric_families(self.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples]
+        return sum(s.value for s in samples if s.name == name and s.labels == labels)
+
+    def log(self) -> list[dict[str, Any]]:
+        """What it has logged, an object a line."""
+        size = os.fstat(self._log.fileno()).st_size
+        return [json.loads(line) for line in os.pread(self._log.fileno(), size, 0).splitlines()]
 
     def counts(self, model: str) -> tuple[int, int]:
         """Rows and executions of an engine so far, by Triton's own statistics."""

@@ -11,6 +11,7 @@ from httpx_sse import EventSource
 
 from gateway.app import create_app
 from gateway.errors import BackendError, InsufficientCapacity
+from gateway.metrics import ModelStatistics
 from gateway.readiness import Readiness
 from gateway.settings import Settings
 from gateway.triton import OnProgress, Progress, ServedModel, Upscaled, UpscaleInputs
@@ -32,6 +33,9 @@ class FakeTriton:
 
     async def close(self) -> None:
         pass
+
+    async def statistics(self) -> list[ModelStatistics]:
+        return [ModelStatistics("unet", rows=6, executions=4, compute_s=0.5, queue_s=0.1)]
 
     async def served_model(self) -> ServedModel:
         return MODEL
