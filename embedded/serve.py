@@ -15,6 +15,7 @@ import uvicorn
 
 from embedded.triton import Triton, has_ended
 from gateway.app import create_app
+from gateway.backends import Backends
 from gateway.readiness import Readiness
 from gateway.settings import Settings
 from gateway.triton import TritonClient
@@ -58,11 +59,11 @@ async def _serve(
     stop: asyncio.Event,
     say: Callable[[str], None],
 ) -> None:
-    client = TritonClient(triton.url)
-    readiness = Readiness(client, settings.health_interval_s)
+    backends = Backends(TritonClient, settings.health_interval_s)
+    readiness = backends.add(triton.url).readiness
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings, client, readiness),
+            create_app(settings, backends),
             log_config=None,  # ours: gateway/log.py
             access_log=False,
             timeout_graceful_shutdown=GATEWAY_STOP_TIMEOUT_S,
@@ -77,7 +78,7 @@ async def _serve(
         if keeping.done():
             keeping.result()
     finally:
-        readiness.is_draining = True
+        backends.is_draining = True
         for task in (stopping, announcing):
             task.cancel()
         server.should_exit = True

@@ -9,18 +9,16 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from gateway.errors import BackendError, NotReady
+from gateway.backends import Backends
+from gateway.errors import NotReady
 from gateway.hardware import gpu_info, gpu_stats
 from gateway.metrics import Metrics
-from gateway.readiness import Readiness
 from gateway.schemas import Health, Version
-from gateway.triton import TritonClient
 
 PIPELINE = "upscale"
-STATISTICS_TIMEOUT_S = 2.0
 
 
-def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metrics) -> APIRouter:
+def operations_router(backends: Backends, metrics: Metrics) -> APIRouter:
     """The routes beside /upscale; none asks for a token, as in ai-runner."""
     router = APIRouter(tags=["operations"])
 
@@ -28,13 +26,13 @@ def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metri
     @router.get("/health/", include_in_schema=False)
     async def health() -> JSONResponse:
         """200 when a real inference has passed lately; go-livepeer takes any 200 for ready."""
-        status = readiness.status
+        status = backends.status
         return JSONResponse({"status": status}, 200 if status == "OK" else 503)
 
     @router.get("/livez", response_model=Health)
     async def livez() -> JSONResponse:
         """200 while the gateway answers at all; Kubernetes restarts it when not."""
-        return JSONResponse({"status": readiness.status})
+        return JSONResponse({"status": backends.status})
 
     @router.get("/readyz", response_model=Health, responses={503: {"model": Health}})
     async def readyz() -> JSONResponse:
@@ -44,12 +42,7 @@ def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metri
     @router.get("/metrics", response_class=Response)
     async def get_metrics() -> Response:
         """Prometheus' text; without Triton's part while Triton does not answer."""
-        try:
-            async with asyncio.timeout(STATISTICS_TIMEOUT_S):
-                models = await triton.statistics()
-        except (BackendError, TimeoutError):
-            models = []
-        return Response(metrics.text(models), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.text(await backends.statistics()), media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/version")
     @router.get("/version/", include_in_schema=False)
@@ -75,7 +68,7 @@ def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metri
 
     def _model_id() -> str:
         try:
-            return readiness.model.model_id
+            return backends.model.model_id
         except NotReady:
             return ""
 

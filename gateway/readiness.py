@@ -44,7 +44,6 @@ class Readiness:
         self._doubted = asyncio.Event()
         self.ready = asyncio.Event()
         self.lost = asyncio.Event()
-        self.is_draining = False
         self._is_stalled = False
 
     @property
@@ -56,9 +55,7 @@ class Readiness:
 
     @property
     def status(self) -> str:
-        """In ai-runner's words: LOADING, OK or ERROR; IDLE while the last requests are finished."""
-        if self.is_draining:
-            return "IDLE"
+        """In ai-runner's words: LOADING, OK or ERROR."""
         if self.ready.is_set():
             return "OK"
         return "LOADING" if self._model is None else "ERROR"
@@ -95,11 +92,6 @@ class Readiness:
             raise
         finally:
             self._requests -= 1
-
-    async def regain(self) -> None:
-        """The connection to Triton broke: wait until it works again."""
-        self.lose()
-        await self.ready.wait()
 
     async def _try(self) -> bool:
         """False when Triton fails; a server too busy to answer is none that fails."""

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from fastapi.security import HTTPBearer
 from starlette.requests import ClientDisconnect
 
+from gateway.backends import Backends
 from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
 from gateway.durations import timed
 from gateway.errors import (
-    ConnectionLost,
     ErrorAnswers,
     InvalidRequest,
     RequestTimeout,
@@ -22,10 +22,9 @@ from gateway.image_file import read_image
 from gateway.media import OutputFormat, check_size, encode
 from gateway.media_store import MediaStore
 from gateway.metrics import CLIENT_CLOSED_REQUEST
-from gateway.readiness import Readiness
 from gateway.schemas import HTTPError, ImageResponse, Media
 from gateway.settings import Settings
-from gateway.triton import OnProgress, ServedModel, TritonClient, Upscaled, UpscaleInputs
+from gateway.triton import ServedModel, Upscaled, UpscaleInputs
 
 SCALE = 4
 MAX_INFERENCE_STEPS = 1000
@@ -36,8 +35,7 @@ bearer = HTTPBearer(auto_error=False)
 
 def upscale_router(
     settings: Settings,
-    triton: TritonClient,
-    readiness: Readiness,
+    backends: Backends,
     capacity: Capacity,
     media: MediaStore,
     answers: ErrorAnswers,
@@ -114,7 +112,7 @@ def upscale_router(
             OutputFormat, Form(description="File format of the result; png loses nothing.")
         ] = "png",
     ) -> Response:
-        model = readiness.model
+        model = backends.model
         check_prompts(settings.max_prompt_chars, prompt=prompt, negative_prompt=negative_prompt)
         check(model, model_id, num_inference_steps, noise_level, safety_check)
         seed = secrets.randbits(32) if seed is None else seed
@@ -160,18 +158,7 @@ def upscale_router(
         on_position = (lambda _: None) if course is None else course.queued
         on_progress = None if course is None else course.progress
         async with capacity.turn(on_position):
-            try:
-                return await attempt(inputs, deadline, on_progress)
-            except ConnectionLost:  # the same inputs make the same picture
-                await readiness.regain()
-                return await attempt(inputs, deadline, on_progress)
-
-    async def attempt(
-        inputs: UpscaleInputs, deadline: float, on_progress: OnProgress | None
-    ) -> Upscaled:
-        timeout_s = deadline - asyncio.get_running_loop().time()
-        with readiness.request():
-            return await triton.upscale(inputs, timeout_s, on_progress, settings.preview_every)
+            return await backends.upscale(inputs, deadline, on_progress, settings.preview_every)
 
     return router
 

@@ -94,12 +94,3 @@ def test_a_doubt_is_looked_into_at_once() -> None:
         await readiness.lost.wait()
 
     watched(use, interval_s=60)
-
-
-def test_who_regains_waits_for_a_new_picture() -> None:
-    async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        tried = len(triton.inputs)
-        await readiness.regain()
-        assert len(triton.inputs) > tried
-
-    watched(use)
