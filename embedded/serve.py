@@ -1,7 +1,6 @@
 """`upscale serve`: Triton and the gateway, started, watched and stopped together."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -11,20 +10,16 @@ from pathlib import Path
 from typing import NoReturn
 
 import psutil
-import uvicorn
 
 from embedded.triton import Triton, has_ended
 from gateway.app import create_app
 from gateway.readiness import Readiness
+from gateway.server import bind, http_server
 from gateway.settings import Settings
 from gateway.triton import TritonClient
 
 WATCH_INTERVAL_S = 0.5
 GATEWAY_STOP_TIMEOUT_S = 30
-
-
-class ServeError(Exception):
-    """The server could not start or had to stop; the message says why."""
 
 
 async def serve(
@@ -60,14 +55,7 @@ async def _serve(
 ) -> None:
     client = TritonClient(triton.url)
     readiness = Readiness(client, settings.health_interval_s)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings, client, readiness),
-            log_config=None,  # ours: gateway/log.py
-            access_log=False,
-            timeout_graceful_shutdown=GATEWAY_STOP_TIMEOUT_S,
-        )
-    )
+    server = http_server(create_app(settings, client, readiness), GATEWAY_STOP_TIMEOUT_S)
     gateway = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(_keep_running(triton, readiness, say))
     stopping = asyncio.create_task(stop.wait())
@@ -119,21 +107,3 @@ async def _until(
     """Wait for the event, or for the end of Triton or of one of these."""
     while not (event.is_set() or triton.ended() is not None or any(map(has_ended, stubs))):
         await asyncio.sleep(WATCH_INTERVAL_S)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ServeError when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, every small
-    # answer waits 40 ms for the client's delayed acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        with contextlib.closing(listener):
-            raise ServeError(
-                f"PORT={port} on HOST={host} cannot be used: {error.strerror}; set another."
-            ) from error
-    return listener

@@ -1,0 +1,82 @@
+"""The gateway as a process of its own, before a Triton that somebody else runs."""
+
+import asyncio
+import contextlib
+import math
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.app import create_app
+from gateway.readiness import Readiness
+from gateway.settings import Settings
+from gateway.triton import TritonClient
+
+
+class ServeError(Exception):
+    """The server could not start or had to stop; the message says why."""
+
+
+async def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serve what Triton at TRITON_URL serves until SIGINT or SIGTERM.
+
+    It may start before Triton and outlive it: /readyz says whether requests would be served. At the
+    end the requests that it has taken are finished. Raises ServeError or ConfigurationError.
+    """
+    with bind(settings.host, settings.port) as listener:
+        triton = TritonClient(settings.triton_url)
+        readiness = Readiness(triton, settings.health_interval_s)
+        server = http_server(
+            create_app(settings, triton, readiness), math.ceil(settings.request_timeout_s)
+        )
+
+        def drain() -> None:
+            readiness.is_draining = True
+            server.should_exit = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, drain)
+        host, port = listener.getsockname()[:2]
+        say(f"The gateway is at http://{host}:{port}; waiting for Triton at {settings.triton_url}.")
+        announcing = asyncio.create_task(_announce(readiness, f"http://{host}:{port}", say))
+        await server.serve(sockets=[listener])
+        announcing.cancel()
+        say("Stopped.")
+
+
+async def _announce(readiness: Readiness, url: str, say: Callable[[str], None]) -> None:
+    await readiness.ready.wait()
+    say(f"Upscaling at {url}/upscale")
+
+
+def http_server(app: FastAPI, stop_timeout_s: int) -> uvicorn.Server:
+    """stop_timeout_s: how long requests may go on after the signal to stop, seconds."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,  # ours: gateway/log.py
+            access_log=False,
+            timeout_graceful_shutdown=stop_timeout_s,
+        )
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ServeError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, every small
+    # answer waits 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        with contextlib.closing(listener):
+            raise ServeError(
+                f"PORT={port} on HOST={host} cannot be used: {error.strerror}; set another."
+            ) from error
+    return listener
