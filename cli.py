@@ -68,10 +68,10 @@ def serve(
 ) -> None:
     """Start Triton from its wheel and the gateway before it; Ctrl-C stops both."""
     from embedded.default_repository import default_repository  # noqa: PLC0415
-    from embedded.serve import ServeError  # noqa: PLC0415
     from embedded.serve import serve as run  # noqa: PLC0415
     from embedded.triton import TritonError  # noqa: PLC0415
     from gateway.log import configure_log  # noqa: PLC0415
+    from gateway.server import ServeError  # noqa: PLC0415
     from gateway.settings import ConfigurationError, Settings  # noqa: PLC0415
 
     configure_log()
@@ -81,6 +81,24 @@ def serve(
         console.print("Starting Triton and the gateway.")
         asyncio.run(run(folder, settings, console.print, triton_grpc_port))
     except (ConfigurationError, ServeError, TritonError) as error:
+        fail(error)
+
+
+@app.command()
+def gateway(
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; default: PORT.")] = None,
+) -> None:
+    """Start the gateway alone, before the Triton at TRITON_URL; Ctrl-C stops it."""
+    from gateway.log import configure_log  # noqa: PLC0415
+    from gateway.server import ServeError  # noqa: PLC0415
+    from gateway.server import serve as run  # noqa: PLC0415
+    from gateway.settings import ConfigurationError, Settings  # noqa: PLC0415
+
+    configure_log()
+    try:
+        settings = Settings.from_environment(**({} if port is None else {"port": port}))
+        asyncio.run(run(settings, console.print))
+    except (ConfigurationError, ServeError) as error:
         fail(error)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from embedded.serve import ServeError
+from gateway.server import ServeError
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"

@@ -1,7 +1,6 @@
 """`upscale serve`: Triton and the gateway, started, watched and stopped together."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -11,21 +10,17 @@ from pathlib import Path
 from typing import NoReturn
 
 import psutil
-import uvicorn
 
 from embedded.triton import Triton, has_ended
 from gateway.app import create_app
 from gateway.backends import Backends
 from gateway.readiness import Readiness
+from gateway.server import bind, http_server
 from gateway.settings import Settings
 from gateway.triton import TritonClient
 
 WATCH_INTERVAL_S = 0.5
 GATEWAY_STOP_TIMEOUT_S = 30
-
-
-class ServeError(Exception):
-    """The server could not start or had to stop; the message says why."""
 
 
 async def serve(
@@ -61,14 +56,7 @@ async def _serve(
 ) -> None:
     backends = Backends(TritonClient, settings.health_interval_s)
     readiness = backends.add(triton.url).readiness
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings, backends),
-            log_config=None,  # ours: gateway/log.py
-            access_log=False,
-            timeout_graceful_shutdown=GATEWAY_STOP_TIMEOUT_S,
-        )
-    )
+    server = http_server(create_app(settings, backends), GATEWAY_STOP_TIMEOUT_S)
     gateway = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(_keep_running(triton, readiness, say))
     stopping = asyncio.create_task(stop.wait())
@@ -120,21 +108,3 @@ async def _until(
     """Wait for the event, or for the end of Triton or of one of these."""
     while not (event.is_set() or triton.ended() is not None or any(map(has_ended, stubs))):
         await asyncio.sleep(WATCH_INTERVAL_S)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ServeError when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, every small
-    # answer waits 40 ms for the client's delayed acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        with contextlib.closing(listener):
-            raise ServeError(
-                f"PORT={port} on HOST={host} cannot be used: {error.strerror}; set another."
-            ) from error
-    return listener

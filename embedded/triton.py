@@ -68,15 +68,21 @@ def has_ended(process: psutil.Process) -> bool:
 class Triton:
     """A tritonserver that serves one model repository; a context manager.
 
-    repository: as `upscale export` wrote it. grpc_port, metrics_port: 0 picks a free one.
-    HTTP is off, everything listens on 127.0.0.1, and the APIs that change the server or map its
-    memory need a random key: this server is Triton 2.51 (24.10), which has known holes.
+    repository: as `upscale export` wrote it. grpc_port, metrics_port: 0 picks a free one. address:
+    where it listens; on loopback, with HTTP off and a random key before the APIs that change the
+    server or map its memory, since this is Triton 2.51 (24.10), which has known holes.
     """
 
     def __init__(
-        self, repository: Path, log_path: Path, grpc_port: int = 0, metrics_port: int = 0
+        self,
+        repository: Path,
+        log_path: Path,
+        grpc_port: int = 0,
+        metrics_port: int = 0,
+        address: str = "127.0.0.1",
     ) -> None:
         self.repository = repository
+        self.address = address
         self.log_path = log_path
         self.grpc_port = grpc_port or free_port()
         self.metrics_port = metrics_port or free_port()
@@ -87,11 +93,11 @@ class Triton:
 
     @property
     def url(self) -> str:
-        return f"127.0.0.1:{self.grpc_port}"
+        return f"{self.address}:{self.grpc_port}"
 
     @property
     def metrics_url(self) -> str:
-        return f"http://127.0.0.1:{self.metrics_port}/metrics"
+        return f"http://{self.address}:{self.metrics_port}/metrics"
 
     def __enter__(self) -> Self:
         self.start()
@@ -126,9 +132,9 @@ class Triton:
             "model-repository": self.repository,
             "backend-directory": backends,
             "allow-http": "false",
-            "grpc-address": "127.0.0.1",
+            "grpc-address": self.address,
             "grpc-port": self.grpc_port,
-            "metrics-address": "127.0.0.1",
+            "metrics-address": self.address,
             "metrics-port": self.metrics_port,
             "exit-timeout-secs": int(STOP_TIMEOUT_S) - 10,
             "disable-auto-complete-config": None,

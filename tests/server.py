@@ -29,6 +29,9 @@ class Server:
     among what tests count.
     """
 
+    _module = "cli"
+    _ready = r"Upscaling at (\S+)/upscale"
+
     def __init__(self, repository: Path, **environment: str) -> None:
         self.repository = repository
         self._environment = {
@@ -50,7 +53,7 @@ class Server:
     def start(self) -> Self:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve", "--repository", str(self.repository)],
+            [sys.executable, "-m", self._module, *self._arguments()],
             cwd=ROOT,
             env=self._environment,
             stdout=self._log,
@@ -63,13 +66,16 @@ class Server:
         assert self.url, f"the server did not start: {''.join(self.output)}"
         return self
 
+    def _arguments(self) -> list[str]:
+        return ["serve", "--repository", str(self.repository)]
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.output.append(line)
             if found := re.search(r"grpc://(\S+) and (\S+)", line):
                 self.triton_url, self.metrics_url = found.groups()
-            if found := re.search(r"Upscaling at (\S+)/upscale", line):
+            if found := re.search(self._ready, line):
                 self.url = found[1]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -125,6 +131,18 @@ class Server:
         with InferenceServerClient(self.triton_url) as client:
             statistics = client.get_inference_statistics(model).model_stats[0]
         return statistics.inference_count, statistics.execution_count
+
+
+class Gateway(Server):
+    """`upscale gateway`: the gateway alone, before the Triton at an address."""
+
+    _ready = r"The gateway is at (\S+);"
+
+    def __init__(self, triton_url: str, **environment: str) -> None:
+        super().__init__(Path(), TRITON_URL=triton_url, **environment)
+
+    def _arguments(self) -> list[str]:
+        return ["gateway"]
 
 
 def png_of(response: httpx.Response) -> bytes:

@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded.serve import bind
 from embedded.triton import SHARED_MEMORY, sweep
 from tests.photographs import file_of, photograph
 from tests.server import ROOT, Server, wait_until
@@ -110,12 +109,6 @@ def fails(folder: Path, *arguments: str, **environment: str) -> str:
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     return result.stderr
-
-
-def test_the_listener_names_its_protocol() -> None:
-    """Without it, asyncio leaves Nagle's algorithm on and small answers wait for 40 ms."""
-    with bind("127.0.0.1", 0) as listener:
-        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_a_taken_port_is_named(repositories: Callable[[str], Path], tmp_path: Path) -> None:
