@@ -16,6 +16,7 @@ from gateway.media_store import LocalMedia, media_store
 from gateway.metrics import Metrics
 from gateway.openapi import follow_contract
 from gateway.operations import operations_router
+from gateway.page import PageFiles, page_router
 from gateway.request_log import RequestLog
 from gateway.settings import Settings
 from gateway.upscale import upscale_router
@@ -52,7 +53,10 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
     app.include_router(upscale_router(settings, backends, capacity, media, answers))
     if isinstance(media, LocalMedia):
         app.include_router(media_router(media))
-    app.include_router(operations_router(backends, metrics))
+    app.include_router(operations_router(backends, metrics, answers))
+    files = PageFiles(settings)
+    app.include_router(page_router(files))
+    app.mount("/page", files)
     app.add_middleware(Entrance, settings=settings, capacity=capacity, answers=answers)
     app.add_middleware(RequestLog, metrics=metrics)
     add_error_handlers(app, answers)

@@ -10,15 +10,15 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.backends import Backends
-from gateway.errors import NotReady
+from gateway.errors import ErrorAnswers, NotReady
 from gateway.hardware import gpu_info, gpu_stats
 from gateway.metrics import Metrics
-from gateway.schemas import Health, Version
+from gateway.schemas import Health, HTTPError, Model, Version
 
 PIPELINE = "upscale"
 
 
-def operations_router(backends: Backends, metrics: Metrics) -> APIRouter:
+def operations_router(backends: Backends, metrics: Metrics, answers: ErrorAnswers) -> APIRouter:
     """The routes beside /upscale; none asks for a token, as in ai-runner."""
     router = APIRouter(tags=["operations"])
 
@@ -43,6 +43,11 @@ def operations_router(backends: Backends, metrics: Metrics) -> APIRouter:
     async def get_metrics() -> Response:
         """Prometheus' text; without Triton's part while Triton does not answer."""
         return Response(metrics.text(await backends.statistics()), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/model", responses={answers.status(NotReady()): {"model": HTTPError}})
+    async def get_model() -> Model:
+        """The served model and its defaults, for who offers them to a person."""
+        return Model.model_validate(backends.model)
 
     @router.get("/version")
     @router.get("/version/", include_in_schema=False)

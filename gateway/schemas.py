@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Media(BaseModel):
@@ -35,6 +35,22 @@ class Health(BaseModel):
     """ai-runner's answer to `GET /health`."""
 
     status: Annotated[str, Field(description="LOADING, OK, ERROR or IDLE.")]
+
+
+class Model(BaseModel):
+    """What is served, and what it does where a request leaves a field out."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    model_id: str
+    num_inference_steps: int
+    guidance_scale: float
+    noise_level: int
+    max_noise_level: int
+    has_safety_checker: bool
+    prompt_has_effect: Annotated[
+        bool, Field(description="False for a model that was not trained on captions.")
+    ]
 
 
 class Version(BaseModel):

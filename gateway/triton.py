@@ -50,6 +50,7 @@ class ServedModel:
     noise_level: int
     max_noise_level: int
     has_safety_checker: bool
+    prompt_has_effect: bool
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class TritonClient:
             noise_level=int(values["noise_level"]),
             max_noise_level=int(values["max_noise_level"]),
             has_safety_checker=values["safety_checker"] != "none",
+            prompt_has_effect=values["prompt_has_effect"] == "True",
         )
 
     async def statistics(self) -> list[ModelStatistics]:

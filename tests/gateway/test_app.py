@@ -20,7 +20,7 @@ from tests.photographs import file_of, photograph
 
 IMAGE = file_of(photograph("cat", 8, 8))
 PREVIEW = np.zeros((16, 16, 3), np.uint8)
-MODEL = ServedModel("model", 75, 9.0, 20, 350, has_safety_checker=False)
+MODEL = ServedModel("model", 75, 9.0, 20, 350, has_safety_checker=False, prompt_has_effect=True)
 
 
 class FakeTriton:

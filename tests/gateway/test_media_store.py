@@ -262,7 +262,8 @@ def test_nothing_else_can_be_reached_even_with_a_signature(tmp_path: Path, name:
         "/media/" + "".join(f"%{byte:02x}" for byte in name.encode()) + signature,
     ]
     for response in fetch(folder, *links):
-        assert response.status_code == 404
+        # Clients go up the path themselves: /media/.. is the page.
+        assert response.status_code == (200 if response.url.path == "/" else 404)
         assert b"secret" not in response.content
 
 
