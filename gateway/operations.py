@@ -41,7 +41,9 @@ def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metri
         """As /health; Kubernetes sends requests elsewhere while it is not 200."""
         return await health()
 
-    @router.get("/metrics", response_class=Response)
+    @router.get(
+        "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    )
     async def get_metrics() -> Response:
         """Prometheus' text; without Triton's part while Triton does not answer."""
         try:
