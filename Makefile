@@ -2,14 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test check format lock venv
+.PHONY: run test check format lock venv javascript-sdk
 run: venv
 	@exec $(BIN)/upscale serve
 
-test: check
+test: javascript-sdk check
 	$(BIN)/python -m pytest
 
 check: venv
@@ -29,6 +30,13 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0 -e .
+	@touch $@
+
+# The JavaScript client that a test calls; npm writes the file after everything else.
+javascript-sdk: $(JAVASCRIPT_SDK)/node_modules/.package-lock.json
+$(JAVASCRIPT_SDK)/node_modules/.package-lock.json: $(JAVASCRIPT_SDK)/package-lock.json
+	@command -v npm >/dev/null || { echo "The tests need Node.js 20 or newer with npm, which is not on the PATH."; exit 1; }
+	@cd $(JAVASCRIPT_SDK) && npm ci --no-audit --no-fund
 	@touch $@
 
 # Write requirements.txt anew from pyproject.toml's ranges. torch keeps no local version (+cpu):

@@ -39,7 +39,9 @@ def operations_router(backends: Backends, metrics: Metrics, answers: ErrorAnswer
         """As /health; Kubernetes sends requests elsewhere while it is not 200."""
         return await health()
 
-    @router.get("/metrics", response_class=Response)
+    @router.get(
+        "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    )
     async def get_metrics() -> Response:
         """Prometheus' text; without Triton's part while Triton does not answer."""
         return Response(metrics.text(await backends.statistics()), media_type=CONTENT_TYPE_LATEST)

@@ -28,7 +28,7 @@ from gateway.triton import ServedModel, Upscaled, UpscaleInputs
 
 SCALE = 4
 MAX_INFERENCE_STEPS = 1000
-MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
+MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
 
 bearer = HTTPBearer(auto_error=False)
 
@@ -54,14 +54,21 @@ def upscale_router(
         description="Upscale an image by increasing its resolution.",
         tags=["generate"],
         response_model=ImageResponse,
-        responses={status: {"model": HTTPError} for status in answers.statuses()},
+        responses={
+            200: {"content": {MEDIA_TYPE: {}}},
+            **{status: {"model": HTTPError} for status in answers.statuses()},
+        },
         dependencies=[Depends(bearer)],  # for the served document
     )
     @router.post("/upscale/", include_in_schema=False)
     async def upscale(
         request: Request,
         prompt: Annotated[
-            str, Form(description="Text prompt(s) to guide upscaled image generation.")
+            str,
+            Form(
+                description="Text prompt(s) to guide upscaled image generation.",
+                min_length=1,  # FastAPI takes an empty field for a missing one
+            ),
         ],
         image: Annotated[
             UploadFile, File(description="Uploaded image to modify with the pipeline.")
@@ -78,13 +85,14 @@ def upscale_router(
         ] = True,
         seed: Annotated[
             int | None,
-            Form(description="Seed for random number generation.", ge=MIN_INT64, le=MAX_INT64),
+            Form(description="Seed for random number generation.", ge=MIN_SEED, le=MAX_SEED),
         ] = None,
         num_inference_steps: Annotated[
             int,
             Form(
                 description="Number of denoising steps. More steps usually lead to higher quality"
-                " images but slower inference. Modulated by strength."
+                " images but slower inference. Modulated by strength.",
+                json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
             ),
         ] = 75,
         negative_prompt: Annotated[

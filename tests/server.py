@@ -146,7 +146,11 @@ class Gateway(Server):
 
 
 def png_of(response: httpx.Response) -> bytes:
-    prefix, content = response.json()["images"][0]["url"].split(",", 1)
+    return file_of_url(response.json()["images"][0]["url"])
+
+
+def file_of_url(url: str) -> bytes:
+    prefix, content = url.split(",", 1)
     assert prefix == "data:image/png;base64"
     return base64.b64decode(content)
 
