@@ -18,6 +18,7 @@ from gateway.operations import operations_router
 from gateway.readiness import Readiness
 from gateway.request_log import RequestLog
 from gateway.settings import Settings
+from gateway.traces import TELEMETRY, traces_sent
 from gateway.triton import TritonClient
 from gateway.upscale import upscale_router
 
@@ -30,12 +31,13 @@ def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(readiness.watch())
-        yield
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-        await triton.close()
+        async with traces_sent(settings.otel_exporter_otlp_endpoint):
+            watching = asyncio.create_task(readiness.watch())
+            yield
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await triton.close()
 
     app = FastAPI(
         title="Upscale",
@@ -45,6 +47,7 @@ def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -
         redirect_slashes=False,
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        telemetry=TELEMETRY,
     )
     capacity = Capacity(settings.max_in_progress, settings.max_waiting)
     answers = ErrorAnswers(settings.error_profile)
