@@ -198,6 +198,7 @@ class TritonClient:
         async def requests() -> AsyncIterator[dict[str, Any]]:
             yield request
 
+        answer: InferResult | None = None
         responses = self._client.stream_infer(requests(), headers=trace_headers())
         try:
             async for result, error in responses:
@@ -205,13 +206,17 @@ class TritonClient:
                     raise error
                 progress = result.as_numpy("progress")
                 if progress is None:
-                    return result
-                if on_progress is not None:
+                    # The last; Triton ends the stream. A stream that is cancelled now leaves
+                    # something behind in Triton that keeps it from ending in time.
+                    answer = result
+                elif on_progress is not None:
                     step, steps = map(int, progress)
                     on_progress(Progress(step, steps, result.as_numpy("preview")))
         finally:
             responses.cancel()
-        raise InferenceServerException("denoise closed the stream without an answer")
+        if answer is None:
+            raise InferenceServerException("denoise closed the stream without an answer")
+        return answer
 
     async def _decode(self, latents: InferResult) -> Upscaled:
         dtypes = {"latents": np.float32, "image_size": np.int32, "safety_check": np.bool_}
