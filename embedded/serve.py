@@ -17,6 +17,7 @@ from gateway.backends import Backends
 from gateway.readiness import Readiness
 from gateway.server import bind, http_server
 from gateway.settings import Settings
+from gateway.traces import traces_url
 from gateway.triton import TritonClient
 
 WATCH_INTERVAL_S = 0.5
@@ -36,7 +37,13 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     descriptor, log_path = tempfile.mkstemp(prefix="upscale-triton-", suffix=".log")
     os.close(descriptor)
-    triton = Triton(repository, Path(log_path), triton_grpc_port)
+    endpoint = settings.otel_exporter_otlp_endpoint
+    triton = Triton(
+        repository,
+        Path(log_path),
+        triton_grpc_port,
+        traces_url=None if endpoint is None else traces_url(endpoint),
+    )
     try:
         triton.start()
         await _serve(triton, listener, settings, stop, say)

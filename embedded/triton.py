@@ -69,8 +69,10 @@ class Triton:
     """A tritonserver that serves one model repository; a context manager.
 
     repository: as `upscale export` wrote it. grpc_port, metrics_port: 0 picks a free one. address:
-    where it listens; on loopback, with HTTP off and a random key before the APIs that change the
-    server or map its memory, since this is Triton 2.51 (24.10), which has known holes.
+    where it listens. traces_url: where it sends its spans of requests that come with a
+    `traceparent`; None: nowhere. It is on loopback, with HTTP off and a random key before the APIs
+    that change the server or map its memory, since this is Triton 2.51 (24.10), which has known
+    holes.
     """
 
     def __init__(
@@ -80,12 +82,14 @@ class Triton:
         grpc_port: int = 0,
         metrics_port: int = 0,
         address: str = "127.0.0.1",
+        traces_url: str | None = None,
     ) -> None:
         self.repository = repository
         self.address = address
         self.log_path = log_path
         self.grpc_port = grpc_port or free_port()
         self.metrics_port = metrics_port or free_port()
+        self._traces_url = traces_url
         # Unique, so that two servers never meet in /dev/shm; with our process id, so that what a
         # killed one left there can be told from what a living one uses.
         self._prefix = f"{PREFIX}-{os.getpid()}-{secrets.token_hex(4)}-"
@@ -144,7 +148,19 @@ class Triton:
         }
         command = [str(wheel.server)]
         command += [f"--{k}" if v is None else f"--{k}={v}" for k, v in options.items()]
+        if self._traces_url is not None:
+            command += [f"--trace-config={setting}" for setting in self._tracing(self._traces_url)]
         return [*command, f"--backend-config=python,shm-region-prefix-name={self._prefix}"]
+
+    def _tracing(self, url: str) -> list[str]:
+        """https://github.com/triton-inference-server/server/blob/main/docs/user_guide/trace.md"""
+        return [
+            "mode=opentelemetry",
+            "level=TIMESTAMPS",
+            "rate=0",  # of requests without a traceparent
+            f"opentelemetry,url={url}",
+            "opentelemetry,resource=service.name=triton",
+        ]
 
     def ended(self) -> int | None:
         """The exit status of the process, or None while it runs."""

@@ -19,6 +19,7 @@ from gateway.operations import operations_router
 from gateway.page import PageFiles, page_router
 from gateway.request_log import RequestLog
 from gateway.settings import Settings
+from gateway.traces import TELEMETRY, traces_sent
 from gateway.upscale import upscale_router
 
 
@@ -30,12 +31,13 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(backends.watch())
-        yield
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-        await backends.close()
+        async with traces_sent(settings.otel_exporter_otlp_endpoint):
+            watching = asyncio.create_task(backends.watch())
+            yield
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await backends.close()
 
     app = FastAPI(
         title="Upscale",
@@ -45,6 +47,7 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        telemetry=TELEMETRY,
     )
     capacity = Capacity(settings.max_in_progress, settings.max_waiting)
     answers = ErrorAnswers(settings.error_profile)

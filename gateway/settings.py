@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         None,
         description="Signs the links of MEDIA=local; unset, random at every start.",
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        pattern="^https?://[^/?#]+(/[^?#]*)?$",
+        description="Base URL of the collector of traces, OTLP over HTTP; unset, none are made.",
+    )
 
     error_profile: ErrorProfile = Field(
         ErrorProfile.LIVEPEER,

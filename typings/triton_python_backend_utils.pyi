@@ -28,7 +28,11 @@ class InferenceResponse:
 
 class InferenceRequest:
     def __init__(
-        self, model_name: str, requested_output_names: list[str], inputs: list[Tensor]
+        self,
+        model_name: str,
+        requested_output_names: list[str],
+        inputs: list[Tensor],
+        trace: Any = ...,  # InferenceTrace, which the module does not name,
     ) -> None: ...
     def exec(self) -> InferenceResponse: ...
 
