@@ -3,11 +3,11 @@
 #   docker build -f docker/export.Dockerfile -t upscale-export:0.1.0 \
 #     --build-arg TENSORRT_DIGEST=@sha256:... .
 # The tag is that of docker/triton.Dockerfile, of the same month.
-ARG PYTHON=python:3.12-slim-bookworm
+ARG PYTHON_TAG=3.12-slim-bookworm
 ARG TENSORRT_TAG=26.07-py3
 ARG TENSORRT_DIGEST=
 
-FROM ${PYTHON} AS build
+FROM python:${PYTHON_TAG} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY docker/requirements-export.txt docker/

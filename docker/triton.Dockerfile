@@ -3,11 +3,11 @@
 #     --build-arg TRITON_DIGEST=@sha256:... .
 # The digest is that of the tag, as `docker buildx imagetools inspect` shows it; without one the tag
 # alone decides.
-ARG PYTHON=python:3.12-slim-bookworm
+ARG PYTHON_TAG=3.12-slim-bookworm
 ARG TRITON_TAG=26.07-py3
 ARG TRITON_DIGEST=
 
-FROM ${PYTHON} AS build
+FROM python:${PYTHON_TAG} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY docker/requirements-triton.txt docker/

@@ -52,7 +52,7 @@ class Server:
     def start(self) -> Self:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli", *self._arguments()],
+            self._command(),
             cwd=ROOT,
             env=self._environment,
             stdout=self._log,
@@ -65,8 +65,8 @@ class Server:
         assert self.url, f"the server did not start: {''.join(self.output)}"
         return self
 
-    def _arguments(self) -> list[str]:
-        return ["serve", "--repository", str(self.repository)]
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "cli", "serve", "--repository", str(self.repository)]
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -138,8 +138,8 @@ class Gateway(Server):
     def __init__(self, triton_url: str, **environment: str) -> None:
         super().__init__(Path(), TRITON_URL=triton_url, **environment)
 
-    def _arguments(self) -> list[str]:
-        return ["gateway"]
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "cli", "gateway"]
 
 
 def png_of(response: httpx.Response) -> bytes:

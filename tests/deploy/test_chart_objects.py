@@ -195,7 +195,7 @@ def test_ports_are_those_that_the_processes_listen_on() -> None:
     objects = render()
     gateway = pod_of(find(objects, "Deployment", "gateway"))["containers"][0]
     port = find(objects, "ConfigMap", "gateway")["data"]["PORT"]
-    assert gateway["ports"][0]["containerPort"] == int(port) == Settings().port
+    assert gateway["ports"][0]["containerPort"] == int(port) == Settings.from_environment().port
     triton, health = pod_of(find(objects, "Deployment", "triton"))["containers"]
     serve = (CHART.parents[1] / "docker" / "triton" / "serve.sh").read_text()
     ports = {p["name"]: p["containerPort"] for p in triton["ports"]}
