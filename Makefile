@@ -6,7 +6,7 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test check format lock venv javascript-sdk
+.PHONY: run test check format lock image-locks venv javascript-sdk
 run: venv
 	@exec $(BIN)/upscale serve
 
@@ -47,3 +47,16 @@ lock: venv
 		--no-emit-index-url --no-emit-find-links --extra stages --extra export --extra embedded \
 		--extra dev --output-file requirements.txt pyproject.toml
 	sed -i -e 's|^torch==.*|torch==2.13.0|' -e '/^#/d' -e '/^$$/d' requirements.txt
+
+# Write the locks of docker/: what each image installs, with hashes, for Python 3.12, at the versions
+# of requirements.txt. The stages alone need no more than their own extra.
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes \
+	--python-version 3.12 --python-platform x86_64-manylinux_2_28
+EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
+image-locks: venv
+	$(COMPILE) --constraint requirements.txt -o docker/requirements-gateway.txt pyproject.toml
+	$(COMPILE) --constraint requirements.txt -o docker/requirements-export.txt --extra export pyproject.toml
+	$(BIN)/python -c '$(EXTRA) print(*p["project"]["optional-dependencies"]["stages"], sep="\n")' \
+		| $(COMPILE) --constraint requirements.txt -o docker/requirements-triton.txt -
+	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
+		| $(COMPILE) -o docker/requirements-build.txt -

@@ -58,6 +58,22 @@ def export(
 
 
 @app.command()
+def download(
+    url: Annotated[str, typer.Argument(help="s3://bucket/prefix; keys are in AWS_* variables.")],
+    output: Annotated[Path, typer.Option(help="Folder for the repository; kept if it is there.")],
+) -> None:
+    """Copy a repository that `upscale export` wrote from an object store, and check its sums."""
+    from export.download import download_repository  # noqa: PLC0415
+    from export.errors import ExportError  # noqa: PLC0415
+
+    try:
+        is_new = download_repository(url, output)
+    except ExportError as error:
+        fail(error)
+    console.print(f"Wrote {output}." if is_new else f"{output} is there already.")
+
+
+@app.command()
 def serve(
     repository: Annotated[
         Path | None,

@@ -18,6 +18,7 @@ from gateway.triton import ServedModel, TritonClient, UpscaleInputs
 
 POLL_INTERVAL_S = 0.25
 TRIAL_TIMEOUT_S = 60.0
+STATISTICS_TIMEOUT_S = 2.0
 # Without other requests, a trial that takes so much longer than the first one has met a dead stage:
 # denoise's answers no more and gives no error.
 IDLE_TIMEOUT_S, IDLE_TIMEOUT_FACTOR = 4.0, 10.0
@@ -98,12 +99,15 @@ class Readiness:
         began = time.monotonic()
         is_idle, self._is_stalled = self._requests == 0, False
         timeout_s = self._idle_timeout_s if is_idle else TRIAL_TIMEOUT_S
+        executions = await self._executions()
         try:
             async with asyncio.timeout(timeout_s):
                 model = await self._triton.served_model()
                 await self._triton.upscale(trial(model), 2 * timeout_s)  # ours ends it first
         except TimeoutError:
-            self._is_stalled = is_idle and self._requests == 0
+            is_idle = is_idle and self._requests == 0
+            # Other gateways may keep this Triton busy, so it is dead only when it stands still.
+            self._is_stalled = is_idle and await self._executions() == executions
             return self.ready.is_set() and not self._is_stalled
         except InsufficientCapacity:
             return self.ready.is_set()
@@ -119,6 +123,15 @@ class Readiness:
         self.lost.clear()
         self.ready.set()
         return True
+
+    async def _executions(self) -> int:
+        """Batches of the UNet so far; 0 when Triton does not say."""
+        try:
+            async with asyncio.timeout(STATISTICS_TIMEOUT_S):
+                models = await self._triton.statistics()
+        except (BackendError, TimeoutError):
+            return 0
+        return sum(model.executions for model in models if model.name == "unet")
 
     async def _try_again(self) -> bool:
         await asyncio.sleep(POLL_INTERVAL_S)

@@ -29,7 +29,6 @@ class Server:
     among what tests count.
     """
 
-    _module = "cli"
     _ready = r"Upscaling at (\S+)/upscale"
 
     def __init__(self, repository: Path, **environment: str) -> None:
@@ -53,7 +52,7 @@ class Server:
     def start(self) -> Self:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", self._module, *self._arguments()],
+            self._command(),
             cwd=ROOT,
             env=self._environment,
             stdout=self._log,
@@ -66,8 +65,8 @@ class Server:
         assert self.url, f"the server did not start: {''.join(self.output)}"
         return self
 
-    def _arguments(self) -> list[str]:
-        return ["serve", "--repository", str(self.repository)]
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "cli", "serve", "--repository", str(self.repository)]
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -141,8 +140,8 @@ class Gateway(Server):
     def __init__(self, triton_url: str, **environment: str) -> None:
         super().__init__(Path(), TRITON_URL=triton_url, **environment)
 
-    def _arguments(self) -> list[str]:
-        return ["gateway"]
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "cli", "gateway"]
 
 
 def png_of(response: httpx.Response) -> bytes:

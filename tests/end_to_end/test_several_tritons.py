@@ -1,5 +1,6 @@
 """One gateway before two Tritons behind one name: the load moves when one is killed, and back."""
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,10 +40,11 @@ def tritons(
 class NamedGateway(Gateway):
     """`upscale gateway`, whose name server is a file."""
 
-    _module = "tests.end_to_end.named_hosts"
-
     def __init__(self, port: int, hosts: Path) -> None:
         super().__init__(f"{NAME}:{port}", HOSTS_FILE=str(hosts))
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "tests.end_to_end.named_hosts", "gateway"]
 
 
 def kill(triton: Triton) -> None:

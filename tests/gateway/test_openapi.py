@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from gateway.app import create_app
-from gateway.readiness import Readiness
+from gateway.backends import Backends
 from gateway.settings import Settings
 from gateway.triton import TritonClient
 
 
 def document(**settings: Any) -> dict[str, Any]:
-    nothing = cast(TritonClient, None)
-    return create_app(Settings(**settings), nothing, Readiness(nothing, 3.0)).openapi()
+    backends = Backends(lambda _: cast(TritonClient, None), 3.0)
+    return create_app(Settings(**settings), backends).openapi()
 
 
 def test_statuses_are_those_of_the_profile() -> None:

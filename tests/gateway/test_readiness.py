@@ -1,11 +1,13 @@
 """What makes the server ready, and what makes it lose that."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from gateway.errors import BackendError, InsufficientCapacity, NotReady
+from gateway.metrics import ModelStatistics
 from gateway.readiness import Readiness
 from tests.gateway.test_app import FakeTriton
 
@@ -65,6 +67,28 @@ def test_a_slow_answer_is_no_failure_beside_requests_but_without_them(
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
         triton.delay_s = 60
         with readiness.request():
+            tried = len(triton.inputs)
+            while len(triton.inputs) < tried + 3:
+                await asyncio.sleep(0.001)
+            assert readiness.status == "OK"
+        await readiness.lost.wait()
+
+    watched(use)
+
+
+def test_a_slow_answer_is_no_failure_while_others_keep_triton_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.readiness.IDLE_TIMEOUT_S", 0.01)
+    executions = itertools.count()
+
+    async def statistics() -> list[ModelStatistics]:
+        return [ModelStatistics("unet", 0, next(executions), 0, 0)]
+
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(triton, "statistics", statistics)
+            triton.delay_s = 60
             tried = len(triton.inputs)
             while len(triton.inputs) < tried + 3:
                 await asyncio.sleep(0.001)
