@@ -12,12 +12,12 @@ import yaml
 from tests.deploy.chart import CHART, HELM, ROOT, render
 
 DOCS = [ROOT / "docs" / f"{name}.md" for name in ("kubernetes", "one-box", "upgrade", "sizing")]
-WITH_VALUE = ("--timeout", "-n", "-f", "--set")
 
 
 def commands(doc: Path) -> list[list[str]]:
-    """The words of every line in its shell blocks."""
-    blocks = re.findall(r"```sh\n(.*?)```", doc.read_text(), re.DOTALL)
+    """The words of every line in its shell blocks, without what the shell puts in."""
+    text = re.sub(r"\$\([^)]*\)", "x", doc.read_text())
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
 
 
@@ -69,7 +69,8 @@ def test_files_and_links_exist(doc: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+\.md)", text):
         assert (doc.parent / link).exists(), link
     for path in re.findall(r"`((?:docker|charts|benchmarks|tests)/[\w./-]+)`", text):
-        assert (ROOT / path).exists(), path
+        is_yours = f"/{path}" in (ROOT / ".gitignore").read_text().splitlines()
+        assert is_yours or (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize("doc", DOCS, ids=lambda path: path.name)

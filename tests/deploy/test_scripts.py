@@ -169,7 +169,7 @@ def test_the_health_check_ends_a_triton_that_served_and_fails(
 
     def is_healthy(status: str, url: str = url) -> bool:
         monkeypatch.setattr(Answers, "status", status)
-        command = [SCRIPTS / "check.sh", url, str(process.pid)]
+        command = [str(SCRIPTS / "check.sh"), url, str(process.pid)]
         return subprocess.run(command, check=False, timeout=30).returncode == 0
 
     try:
