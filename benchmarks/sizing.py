@@ -95,9 +95,9 @@ def tritons_for(triton: Triton, per_hour: float, waiting: int, may_wait: float) 
         count += 1
 
 
-def price_of_1000(price_per_hour: float, count: int, per_hour: float) -> float:
+def price_of_1000(price_per_hour: float, count: int, served_per_hour: float) -> float:
     """In the currency of the price, which is that of one Triton for an hour."""
-    return 1000 * price_per_hour * count / per_hour
+    return 1000 * price_per_hour * count / served_per_hour
 
 
 def _rate(triton: Triton, count: int, requests: int) -> float:
@@ -134,7 +134,7 @@ def main(
             f"{result.waits:.1%}",
             f"{result.refused:.2%}",
             f"{result.seconds:.1f}",
-            f"{price_of_1000(price, count, per_hour):.2f}",
+            f"{price_of_1000(price, count, per_hour * (1 - result.refused)):.2f}",
         )
     console.print(table)
 

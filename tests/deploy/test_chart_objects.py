@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -261,6 +263,24 @@ def test_autoscaled_deployments_name_no_replicas() -> None:
             ]
             target = scaler["spec"]["scaleTargetRef"]
             assert target["name"] == deployment["metadata"]["name"]
+
+
+@pytest.mark.parametrize("path", sorted(CHART.glob("values*.yaml")), ids=lambda path: path.name)
+def test_gateways_let_through_what_all_tritons_take(path: Path) -> None:
+    values = yaml.safe_load(path.read_text())
+
+    def replicas(component: str, bound: str) -> int:
+        """The fewest or most there may be."""
+        here, default = values[component], VALUES[component]
+        scaling = here.get("autoscaling", default["autoscaling"])
+        fixed: int = here.get("replicas", default["replicas"])
+        return int(scaling[bound]) if scaling["enabled"] else fixed
+
+    settings = VALUES["gateway"]["settings"] | values["gateway"]["settings"]
+    config = (CHART.parents[1] / "model_repository" / "denoise" / "config.pbtxt").read_text()
+    [places] = re.findall(r'"max_active" value \{ string_value: "(\d+)"', config)
+    let_through = replicas("gateway", "minReplicas") * settings["MAX_IN_PROGRESS"]
+    assert let_through >= replicas("triton", "maxReplicas") * int(places)
 
 
 def test_triton_gets_a_gpu_memory_to_share_and_its_model() -> None:
