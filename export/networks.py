@@ -65,7 +65,8 @@ class VaeDecoder(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         image = self.vae.decoder(self.vae.post_quant_conv(latents / self.scaling_factor))
         unit = (image * 0.5 + 0.5).clamp(0, 1)
-        return (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        pixels: Tensor = (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return pixels
 
 
 class SafetyChecker(nn.Module):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from job import Job
 from prediction import predict
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.model_repository.test_job import job
 from tests.photographs import photograph
@@ -47,7 +48,7 @@ def test_a_step_is_guidance_and_the_schedulers_factors() -> None:
     it = job(guidance_scale=3.0)
     before, unet = it.latents.clone(), UNet()
     predict(unet, [(it, it.tiles[0])])
-    text, uncond = unet(unet.calls[0]).split(1)
+    text, uncond = torch.split(unet(unet.calls[0]), 1)
     noise_pred = uncond + 3.0 * (text - uncond)
     a, b = it.schedule.latents_factors[0], it.schedule.prediction_factors[0]
     assert torch.equal(it.latents, a * before + b * noise_pred)
@@ -86,3 +87,31 @@ def test_tiles_share_calls_with_an_image_of_their_size(guidance_scale: float) ->
     alone = [finish([it])[0] for it in jobs()]
     assert [tuple(latents.shape) for latents in together] == [(1, 4, 104, 200), (1, 4, 104, 128)]
     assert all(torch.equal(*pair) for pair in zip(together, alone, strict=True))
+
+
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what torch computes or copies while a block runs; views are neither."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count: int = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def operations(count: int) -> int:
+    """Of one call, without the UNet, for so many jobs with guidance and as many without."""
+    scales = [9.0, 1.0] * count
+    jobs = [job(guidance_scale=scale, seed=seed) for seed, scale in enumerate(scales)]
+    answer = torch.zeros(3 * count, 4, 16, 24)
+    with Operations() as counted:
+        predict(lambda _: answer, [(it, it.tiles[0]) for it in jobs])
+    return counted.count
+
+
+def test_a_call_takes_as_many_operations_for_eight_jobs_as_for_two() -> None:
+    assert operations(4) == operations(1) <= 25

@@ -65,7 +65,9 @@ class TritonPythonModel:
         return bool((scores > 0).any())
 
 
-def call(engine: str, input_name: str, array: NDArray[np.float32], output_name: str) -> NDArray[Any]:
+def call(
+    engine: str, input_name: str, array: NDArray[np.float32], output_name: str
+) -> NDArray[Any]:
     """One call of an engine by BLS, rows first."""
     response = pb_utils.InferenceRequest(
         model_name=engine,

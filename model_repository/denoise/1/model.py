@@ -16,6 +16,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from job import Caller, InvalidRequest, Job, Request
 from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
 from preview import Preview
+from torch.utils.dlpack import from_dlpack
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -135,7 +136,7 @@ class UNetEngine:
         if response.has_error():
             raise RuntimeError(f"unet: {response.error().message()}")
         out_sample = pb_utils.get_output_tensor_by_name(response, "out_sample")
-        return torch.from_dlpack(out_sample).to(self._device)
+        return from_dlpack(out_sample).to(self._device)
 
 
 class TritonCaller(Caller):
@@ -189,9 +190,17 @@ def error_code(error: Exception) -> Any:
 
 
 class Metrics:
-    """The loop's counts in Triton's own /metrics."""
+    """The loop's counts in Triton's own /metrics.
+
+    Each number is a message to the server's process and back, as long as all that denoise does in
+    a step. So what changes at every step, the calls of unet, waits for a job that comes or leaves,
+    or for INTERVAL_S to pass.
+    """
+
+    INTERVAL_S = 1.0
 
     def __init__(self) -> None:
+        self._published_at = float("-inf")
         self._jobs = pb_utils.MetricFamily(
             name="upscale_denoise_jobs",
             description="Jobs in the denoise loop, by state.",
@@ -218,8 +227,17 @@ class Metrics:
         self._published = dict.fromkeys([*self._gauges, *self._counters], 0)
 
     def publish(self, loop: DenoiseLoop) -> None:
-        """Bring the metrics up to date; only what changed crosses to the server's process."""
+        """Bring the metrics up to date."""
         values = {"active": loop.active, "waiting": loop.waiting, **vars(loop.counts)}
+        now = time.monotonic()
+        is_due = now - self._published_at >= self.INTERVAL_S
+        if not is_due and all(
+            value == self._published[name]
+            for name, value in values.items()
+            if not name.startswith("unet_")
+        ):
+            return
+        self._published_at = now
         for name, value in values.items():
             change = value - self._published[name]
             if change and name in self._gauges:

@@ -23,7 +23,7 @@ def predict(unet: UNet, pieces: Sequence[Piece]) -> None:
     pieces = sorted(pieces, key=lambda piece: not piece[0].request.is_guided)
     guided = [job for job, _ in pieces if job.request.is_guided]
     noise_pred = guide(unet(unet_inputs(pieces, guided)), guided)
-    for (job, tile), part in zip(pieces, noise_pred.split(1), strict=True):
+    for (job, tile), part in zip(pieces, torch.split(noise_pred, 1), strict=True):
         job.add(tile, part)
     step([job for job in dict.fromkeys(job for job, _ in pieces) if job.is_predicted])
 
@@ -70,11 +70,11 @@ def step(jobs: Sequence[Job]) -> None:
         a = column([job.schedule.latents_factors[job.step] for job in group], latents)
         b = column([job.schedule.prediction_factors[job.step] for job in group], latents)
         stepped = a * latents + b * noise_pred
-        for job, next_latents in zip(group, stepped.split(1), strict=True):
+        for job, next_latents in zip(group, torch.split(stepped, 1), strict=True):
             job.advance(next_latents)
 
 
-def stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+def stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
     """Rows below each other; one tensor alone is not copied."""
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
 
