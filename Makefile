@@ -45,7 +45,7 @@ lock: venv
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --extra stages --extra export --extra embedded \
-		--extra dev --output-file requirements.txt pyproject.toml
+		--extra bench --extra dev --output-file requirements.txt pyproject.toml
 	sed -i -e 's|^torch==.*|torch==2.13.0|' -e '/^#/d' -e '/^$$/d' requirements.txt
 
 # Write the locks of docker/: what each image installs, with hashes, for Python 3.12, at the versions

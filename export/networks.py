@@ -51,9 +51,10 @@ class UNet(nn.Module):
 
 
 class VaeDecoder(nn.Module):
-    """latents float32 [B, 4, h, w] -> image float32 [B, 3, 4h, 4w] of about -1..1.
+    """latents float32 [B, 4, h, w] -> image uint8 [B, 4h, 4w, 3], RGB.
 
-    The latents are as the scheduler leaves them; the scaling factor is part of the engine.
+    The latents are as the scheduler leaves them; the scaling factor is part of the engine, and so
+    is what diffusers' `VaeImageProcessor.postprocess` does: a quarter of the bytes leaves it.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -62,8 +63,10 @@ class VaeDecoder(nn.Module):
         self.scaling_factor = self.vae.config.scaling_factor
 
     def forward(self, latents: Tensor) -> Tensor:
-        image: Tensor = self.vae.decoder(self.vae.post_quant_conv(latents / self.scaling_factor))
-        return image
+        image = self.vae.decoder(self.vae.post_quant_conv(latents / self.scaling_factor))
+        unit = (image * 0.5 + 0.5).clamp(0, 1)
+        pixels: Tensor = (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return pixels
 
 
 class SafetyChecker(nn.Module):
@@ -102,7 +105,7 @@ class Network:
     inputs: (checkpoint, batch, height, width of the latents) -> example inputs by name.
     dynamic: by input, its free axes.
     tolerance: the largest error against PyTorch, relative to the largest value, at which a float32
-    engine passes.
+    engine passes. The largest value of a uint8 output is 255.
     """
 
     name: str
@@ -171,6 +174,7 @@ NETWORKS = (
         inputs=_vae_decoder_inputs,
         dynamic={"latents": _VAE_AXES},
         output="image",
+        tolerance=1 / 255,  # where a value lies between two levels, it may become either
     ),
     Network(
         name="safety_checker",

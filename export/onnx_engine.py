@@ -79,4 +79,8 @@ def _relative_error(
     assert isinstance(actual, np.ndarray)
     if actual.shape != expected.shape:
         raise ExportError(f"{network.name}: the engine gives {actual.shape}, not {expected.shape}.")
-    return float(np.abs(actual - expected).max() / np.abs(expected).max())
+    if actual.dtype != expected.dtype:
+        raise ExportError(f"{network.name}: the engine gives {actual.dtype}, not {expected.dtype}.")
+    error = np.abs(actual.astype(np.float64) - expected).max()
+    largest = 255 if expected.dtype == np.uint8 else np.abs(expected).max()
+    return float(error / largest)

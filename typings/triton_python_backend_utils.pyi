@@ -12,6 +12,14 @@ TRITONSERVER_RESPONSE_COMPLETE_FINAL: int
 class Tensor:
     def __init__(self, name: str, array: np.ndarray[Any, Any]) -> None: ...
     def as_numpy(self) -> Any: ...
+    @staticmethod
+    def from_dlpack(name: str, tensor: Any) -> Tensor: ...
+
+TRITONSERVER_MEMORY_CPU: int
+TRITONSERVER_MEMORY_GPU: int
+
+class PreferredMemory:
+    def __init__(self, preferred_memory_type: int, preferred_device_id: int = ...) -> None: ...
 
 class TritonError:
     INTERNAL: ClassVar[int]
@@ -32,6 +40,7 @@ class InferenceRequest:
         model_name: str,
         requested_output_names: list[str],
         inputs: list[Tensor],
+        preferred_memory: PreferredMemory = ...,
         trace: Any = ...,  # InferenceTrace, which the module does not name,
     ) -> None: ...
     def exec(self) -> InferenceResponse: ...

@@ -74,7 +74,7 @@ def call(
     array: NDArray[np.float32],
     output_name: str,
     trace: Any,
-) -> NDArray[np.float32]:
+) -> NDArray[Any]:
     """One call of an engine by BLS, rows first; trace: of the request that it is for."""
     response = pb_utils.InferenceRequest(
         model_name=engine,
