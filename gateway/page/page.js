@@ -69,6 +69,7 @@ function choose(chosen) {
   }
   $("thumbnail").hidden = false;
   $("chosen").textContent = file.name;
+  $("limits").hidden = true;
   $("stage").hidden = true;
   showError("");
   showButtons();
@@ -76,7 +77,7 @@ function choose(chosen) {
 
 $("thumbnail").addEventListener("load", () => {
   const { naturalWidth: width, naturalHeight: height } = $("thumbnail");
-  $("picture").style.aspectRatio = `${width} / ${height}`;
+  $("picture").style.setProperty("--ratio", width / height);
   $("chosen").textContent = `${file.name}, ${size(width, height)}, becomes ${size(SCALE * width, SCALE * height)}`;
 });
 $("thumbnail").addEventListener("error", () => {
@@ -100,7 +101,7 @@ function imageIn(data) {
 }
 
 function size(width, height) {
-  return `${width} × ${height}`;
+  return `${width}\u00a0×\u00a0${height}`; // on one line
 }
 
 // --- a request ---
@@ -236,7 +237,7 @@ async function showResult(image, form, seconds) {
   $("after").src = url;
   await $("after").decode();
   const { naturalWidth: width, naturalHeight: height } = $("after");
-  $("picture").style.aspectRatio = `${width} / ${height}`;
+  $("picture").style.setProperty("--ratio", width / height);
   $("after").alt = `The result, ${size(width, height)}`;
   $("after").hidden = false;
   const comparable = $("before").naturalWidth > 0;
