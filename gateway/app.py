@@ -56,7 +56,7 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
     app.include_router(upscale_router(settings, backends, capacity, media, answers))
     if isinstance(media, LocalMedia):
         app.include_router(media_router(media))
-    app.include_router(operations_router(backends, metrics, answers))
+    app.include_router(operations_router(settings, backends, metrics, answers))
     files = PageFiles(settings)
     app.include_router(page_router(files))
     app.mount("/page", files)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -14,11 +15,14 @@ from gateway.errors import ErrorAnswers, NotReady
 from gateway.hardware import gpu_info, gpu_stats
 from gateway.metrics import Metrics
 from gateway.schemas import Health, HTTPError, Model, Version
+from gateway.settings import Settings
 
 PIPELINE = "upscale"
 
 
-def operations_router(backends: Backends, metrics: Metrics, answers: ErrorAnswers) -> APIRouter:
+def operations_router(
+    settings: Settings, backends: Backends, metrics: Metrics, answers: ErrorAnswers
+) -> APIRouter:
     """The routes beside /upscale; none asks for a token, as in ai-runner."""
     router = APIRouter(tags=["operations"])
 
@@ -48,8 +52,12 @@ def operations_router(backends: Backends, metrics: Metrics, answers: ErrorAnswer
 
     @router.get("/model", responses={answers.status(NotReady()): {"model": HTTPError}})
     async def get_model() -> Model:
-        """The served model and its defaults, for who offers them to a person."""
-        return Model.model_validate(backends.model)
+        """The served model, its defaults and limits, for who offers them to a person."""
+        return Model(
+            **asdict(backends.model),
+            max_input_pixels=settings.max_input_pixels,
+            max_body_bytes=settings.max_body_bytes,
+        )
 
     @router.get("/version")
     @router.get("/version/", include_in_schema=False)

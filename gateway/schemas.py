@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 
 class Media(BaseModel):
@@ -38,9 +38,7 @@ class Health(BaseModel):
 
 
 class Model(BaseModel):
-    """What is served, and what it does where a request leaves a field out."""
-
-    model_config = ConfigDict(from_attributes=True)
+    """What is served, what it does where a request leaves a field out, and what it takes."""
 
     model_id: str
     num_inference_steps: int
@@ -51,6 +49,8 @@ class Model(BaseModel):
     prompt_has_effect: Annotated[
         bool, Field(description="False for a model that was not trained on captions.")
     ]
+    max_input_pixels: Annotated[int, Field(description="Largest image, width times height.")]
+    max_body_bytes: Annotated[int, Field(description="Largest request.")]
 
 
 class Version(BaseModel):

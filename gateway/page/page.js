@@ -6,29 +6,38 @@ const OPTIONS = ["negative_prompt", "num_inference_steps", "guidance_scale", "no
 const HEALTH_INTERVAL_MS = 2000;
 const TOKEN = "upscale-token";
 const SCALE = 4;
+const SUFFIXES = { png: "png", jpeg: "jpg", webp: "webp" };
+const STATUSES = {
+  LOADING: "The model is loading.",
+  ERROR: "The model is being started again.",
+  IDLE: "The server is shutting down.",
+};
 
 const $ = (id) => document.getElementById(id);
 let file = null;
 let controller = null; // of the request that runs
-let ready = false;
+let model = null; // GET /model, while the server is ready
 
 // --- the model ---
 
 async function watchHealth() {
-  if (document.hidden) return;
-  const response = await fetch("health").catch(() => null);
-  const wasReady = ready;
-  ready = response?.ok ?? false;
-  if (ready && !wasReady) await showModel();
-  if (!ready) $("model").textContent = response ? "The model is loading." : "The server cannot be reached.";
+  try {
+    const health = await fetch("health");
+    const { status } = await health.json();
+    const answer = health.ok ? await fetch("model") : null;
+    model = answer?.ok ? await answer.json() : null;
+    if (model) showModel();
+    else $("model").textContent = STATUSES[status] ?? STATUSES.LOADING;
+  } catch {
+    model = null;
+    $("model").textContent = "The server cannot be reached.";
+  }
   showButtons();
 }
 
-async function showModel() {
-  const response = await fetch("model");
-  if (!response.ok) return;
-  const model = await response.json();
-  $("model").textContent = model.model_id;
+function showModel() {
+  $("model").textContent = `Model: ${model.model_id}`;
+  $("limits").textContent = `at most ${megabytes(model.max_body_bytes)} and ${number(model.max_input_pixels)} pixels`;
   $("prompt-note").hidden = model.prompt_has_effect;
   $("noise_level").max = model.max_noise_level;
   for (const name of ["num_inference_steps", "guidance_scale", "noise_level"]) {
@@ -37,7 +46,16 @@ async function showModel() {
   if (!model.has_safety_checker) {
     $("safety_check").checked = false;
     $("safety_check").disabled = true;
+    $("safety-note").hidden = false;
   }
+}
+
+function number(value) {
+  return value.toLocaleString("en", { maximumFractionDigits: 1 });
+}
+
+function megabytes(bytes) {
+  return `${number(bytes / 1e6)} MB`;
 }
 
 // --- the image ---
@@ -51,6 +69,7 @@ function choose(chosen) {
   }
   $("thumbnail").hidden = false;
   $("chosen").textContent = file.name;
+  $("limits").hidden = true;
   $("stage").hidden = true;
   showError("");
   showButtons();
@@ -58,7 +77,7 @@ function choose(chosen) {
 
 $("thumbnail").addEventListener("load", () => {
   const { naturalWidth: width, naturalHeight: height } = $("thumbnail");
-  $("picture").style.aspectRatio = `${width} / ${height}`;
+  $("picture").style.setProperty("--ratio", width / height);
   $("chosen").textContent = `${file.name}, ${size(width, height)}, becomes ${size(SCALE * width, SCALE * height)}`;
 });
 $("thumbnail").addEventListener("error", () => {
@@ -82,26 +101,29 @@ function imageIn(data) {
 }
 
 function size(width, height) {
-  return `${width} × ${height}`;
+  return `${width}\u00a0×\u00a0${height}`; // on one line
 }
 
 // --- a request ---
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (file && ready && !controller) run();
+  if (file && model && !controller) run();
 });
 $("cancel").addEventListener("click", () => controller?.abort());
 addEventListener("pagehide", () => controller?.abort());
 
 async function run() {
+  const large = tooLarge();
+  showError(large);
+  if (large) return;
   controller = new AbortController();
   const began = performance.now();
-  showError("");
+  const form = formData();
   showStart();
   try {
-    const result = await upscale(formData(), token(), controller.signal, showEvent);
-    await showResult(result.images[0], (performance.now() - began) / 1000);
+    const result = await upscale(form, token(), controller.signal, showEvent);
+    await showResult(result.images[0], form, (performance.now() - began) / 1000);
   } catch (error) {
     $("stage").hidden = true;
     if (controller.signal.aborted) announce("Cancelled.");
@@ -111,6 +133,18 @@ async function run() {
     controller = null;
     showButtons();
   }
+}
+
+// The server would say so too, but a browser that still sends may not hear it.
+function tooLarge() {
+  const { naturalWidth: width, naturalHeight: height } = $("before");
+  if (file.size > model.max_body_bytes) {
+    return `The file has ${megabytes(file.size)}; this server takes at most ${megabytes(model.max_body_bytes)}.`;
+  }
+  if (width * height > model.max_input_pixels) {
+    return `The image is ${size(width, height)}, which is ${number(width * height)} pixels; this server takes at most ${number(model.max_input_pixels)}.`;
+  }
+  return "";
 }
 
 function formData() {
@@ -141,14 +175,19 @@ function fail(error) {
     if (first) return announce("This server asks for a token.");
   }
   showError(error.message);
+  if (error.status === 0 || error.status >= 500) watchHealth();
 }
 
 // --- what is shown ---
 
 function showButtons() {
-  $("submit").disabled = !file || !ready || controller !== null;
-  $("cancel").hidden = controller === null;
-  $("image").disabled = controller !== null;
+  const running = controller !== null;
+  const focused = [$("submit"), $("cancel")].includes(document.activeElement);
+  $("submit").disabled = !file || !model;
+  $("submit").hidden = running;
+  $("cancel").hidden = !running;
+  $("image").disabled = running;
+  if (focused) (running ? $("cancel") : $("submit")).focus(); // it stays in its place
 }
 
 function showError(message) {
@@ -192,28 +231,35 @@ function remaining(seconds) {
   return seconds < 1 ? ", less than a second left" : `, ${Math.round(seconds)} s left`;
 }
 
-async function showResult(image, seconds) {
+async function showResult(image, form, seconds) {
   URL.revokeObjectURL($("download").href);
   const url = image.url.startsWith("data:") ? URL.createObjectURL(blobOf(image.url)) : image.url;
   $("after").src = url;
   await $("after").decode();
   const { naturalWidth: width, naturalHeight: height } = $("after");
-  $("picture").style.aspectRatio = `${width} / ${height}`;
+  $("picture").style.setProperty("--ratio", width / height);
   $("after").alt = `The result, ${size(width, height)}`;
   $("after").hidden = false;
   const comparable = $("before").naturalWidth > 0;
   $("picture").classList.toggle("compared", comparable);
   for (const id of ["handle", "slider"]) $(id).hidden = !comparable;
   slide(50);
-  $("nsfw").hidden = !image.nsfw;
+  $("nsfw").textContent = verdict(form.get("safety_check") === "true", image.nsfw);
+  $("nsfw").className = image.nsfw ? "error" : "quiet";
   $("size").textContent = size(width, height);
   $("time").textContent = `${seconds.toFixed(1)} s`;
-  $("result-seed").textContent = image.seed;
+  $("result-seed").textContent = form.get("seed") ?? image.seed; // has 64 bits, a number 53
   $("download").href = url;
-  $("download").download = `${file.name.replace(/\.[^.]*$/, "")}-upscaled.${$("output_format").value}`;
+  $("download").download = `${file.name.replace(/\.[^.]*$/, "")}-upscaled.${SUFFIXES[form.get("output_format")]}`;
+  $("download").target = new URL(url).origin === location.origin ? "" : "_blank"; // it opens there
   $("course").hidden = true;
   $("result").hidden = false;
   announce(`Done: ${size(width, height)}.`);
+}
+
+function verdict(checked, nsfw) {
+  if (!checked) return "The picture was not checked.";
+  return nsfw ? "The safety checker flagged this picture." : "The safety checker flagged nothing.";
 }
 
 function blobOf(dataUrl) {
@@ -237,5 +283,5 @@ $("reuse").addEventListener("click", () => {
 
 watchHealth();
 setInterval(() => {
-  if (!ready && !controller) watchHealth();
+  if (!model && !controller && !document.hidden) watchHealth();
 }, HEALTH_INTERVAL_MS);

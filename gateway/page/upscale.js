@@ -49,7 +49,7 @@ async function errorOf(response) {
 /** detail: {msg}, or FastAPI's list of fields that are wrong. */
 function sentence(detail) {
   const text = Array.isArray(detail)
-    ? detail.map(({ loc, msg }) => `${loc.at(-1)}: ${msg}.`).join(" ")
+    ? detail.map(({ loc, msg }) => `${loc.at(-1)}: ${msg}.`).join("\n")
     : detail.msg;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
@@ -60,7 +60,9 @@ async function* events(body) {
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
+    const from = Math.max(0, text.length - 1); // a result of megabytes is searched only once
     text += value;
+    if (text.indexOf("\n\n", from) < 0) continue;
     const blocks = text.split("\n\n");
     text = blocks.pop();
     for (const block of blocks) {

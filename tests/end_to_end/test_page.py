@@ -1,5 +1,6 @@
 """The page at `/` as a person uses it, in a real browser."""
 
+import base64
 import io
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,18 +23,22 @@ PHOTOGRAPH: FilePayload = {
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
+    "--no-first-run",
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
 )
 MANY_STEPS = 1000
+SEED = str(2**62 + 1)  # more than JavaScript's numbers hold
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
-    assert path is not None, "the page is tested in Chromium; Debian: apt install chromium"
+    assert path is not None, (
+        "the page is tested in Chromium; install it (Debian: apt-get install chromium)"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
@@ -93,7 +98,7 @@ def test_from_a_file_to_a_download(server: Server, open_page: Open) -> None:
     choose(page, steps=300)
     expect(page.get_by_text("48 × 48, becomes 192 × 192")).to_be_visible()
     page.get_by_label("What does it show?").fill("a cat")
-    page.get_by_label("Seed").fill("7")
+    page.get_by_label("Seed", exact=True).fill(SEED)
     submit(page)
     bar = page.get_by_role("progressbar")
     expect(page.locator("#state")).to_contain_text("of 300")
@@ -109,14 +114,19 @@ def test_from_a_file_to_a_download(server: Server, open_page: Open) -> None:
     download = page.get_by_role("link", name="Download")
     expect(download).to_be_visible(timeout=60_000)
     expect(bar).to_be_hidden()
-    expect(page.locator("#result-seed")).to_have_text("7")
+    expect(page.locator("#result-seed")).to_have_text(SEED)
     expect(page.locator("#size")).to_have_text("192 × 192")
-    expect(page.get_by_text("flagged")).to_be_hidden()
+    expect(page.get_by_text("The safety checker flagged nothing.")).to_be_visible()
+    page.get_by_label("Seed", exact=True).fill("")
+    page.get_by_role("button", name="Use this seed again").click()
+    expect(page.get_by_label("Seed", exact=True)).to_have_value(SEED)
     with page.expect_download() as started:
         download.click()
     assert started.value.suggested_filename == "cat.on.a.mat-upscaled.png"
     content = Path(started.value.path()).read_bytes()
-    expected = server.upscale(PHOTOGRAPH["buffer"], prompt="a cat", seed=7, num_inference_steps=300)
+    expected = server.upscale(
+        PHOTOGRAPH["buffer"], prompt="a cat", seed=SEED, num_inference_steps=300
+    )
     assert content == expected
 
 
@@ -154,9 +164,56 @@ def test_a_file_that_is_no_image_is_told_in_a_sentence(server: Server, open_page
 def test_a_field_that_is_wrong_is_named(server: Server, open_page: Open) -> None:
     page = open_page(server, is_quiet=False)
     choose(page, 2)
-    page.get_by_label("Seed").fill("seven")
+    page.get_by_label("Seed", exact=True).fill("seven")
     submit(page)
     expect(page.get_by_role("alert")).to_contain_text("Seed: Input should be a valid integer")
+
+
+def test_an_image_that_is_too_large_is_not_sent(server: Server, open_page: Open) -> None:
+    page = open_page(server)
+    large = file_of(Image.new("L", (2000, 1000)))
+    choose(page, 2, {"name": "x.png", "mimeType": "image/png", "buffer": large})
+    expect(page.get_by_text("2000 × 1000, becomes 8000 × 4000")).to_be_visible()
+    submit(page)
+    expect(page.get_by_role("alert")).to_contain_text("2,000,000 pixels; this server takes at most")
+
+
+def test_a_pasted_image_is_taken(server: Server, open_page: Open) -> None:
+    page = open_page(server)
+    content = base64.b64encode(PHOTOGRAPH["buffer"]).decode()
+    page.evaluate(
+        """content => {
+            const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+        }""",
+        content,
+    )
+    expect(page.get_by_text("pasted.png, 48 × 48, becomes 192 × 192")).to_be_visible()
+
+
+def test_a_loading_model_and_a_lost_server_are_said(server: Server, open_page: Open) -> None:
+    page = open_page(server, is_quiet=False)
+    page.route("**/health", lambda route: route.fulfill(status=503, json={"status": "LOADING"}))
+    page.reload()
+    choose(page, 2)
+    expect(page.get_by_text("The model is loading.")).to_be_visible()
+    expect(page.get_by_role("button", name="Upscale")).to_be_disabled()
+    page.unroute("**/health")
+    expect(page.get_by_role("button", name="Upscale")).to_be_enabled()
+    page.route("**/upscale", lambda route: route.abort())
+    submit(page)
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+
+
+def test_the_facts_that_the_page_asks_for(server: Server) -> None:
+    facts = server.get("/model").json()
+    assert facts["model_id"] == "narrow"
+    assert (facts["num_inference_steps"], facts["guidance_scale"]) == (75, 9.0)
+    assert (facts["noise_level"], facts["max_noise_level"]) == (20, 350)
+    assert facts["prompt_has_effect"] is facts["has_safety_checker"] is True
+    assert (facts["max_input_pixels"], facts["max_body_bytes"]) == (1024 * 1024, 10_000_000)
 
 
 def test_a_cancel_ends_the_work(server: Server, open_page: Open) -> None:
@@ -174,9 +231,11 @@ def test_a_cancel_ends_the_work(server: Server, open_page: Open) -> None:
 
 
 def test_a_token_is_asked_for_and_kept_for_the_tab(
-    repositories: Callable[[str], Path], open_page: Open
+    repositories: Callable[[str], Path], open_page: Open, tmp_path: Path
 ) -> None:
-    with Server(repositories("narrow"), AUTH_TOKEN="secret") as server:
+    """With the other settings that the page meets: results as links, all of HTTP's statuses."""
+    settings = {"AUTH_TOKEN": "secret", "MEDIA": "local", "MEDIA_DIR": str(tmp_path)}
+    with Server(repositories("narrow"), ERROR_PROFILE="http", **settings) as server:
         page = open_page(server, is_quiet=False)
         choose(page, 2)
         expect(page.get_by_label("Token")).to_be_hidden()
@@ -190,8 +249,15 @@ def test_a_token_is_asked_for_and_kept_for_the_tab(
         expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=30_000)
         page.reload()
         choose(page, 2)
+        page.get_by_label("Format").select_option("jpeg")
         submit(page)
-        expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=30_000)
+        download = page.get_by_role("link", name="Download")
+        expect(download).to_be_visible(timeout=30_000)
+        with page.expect_download() as started:
+            download.click()
+        assert started.value.suggested_filename == "cat.on.a.mat-upscaled.jpg"
+        assert Image.open(started.value.path()).size == (4 * SIDE, 4 * SIDE)
+        assert page.evaluate("localStorage.length") == 0
 
 
 def test_the_demo_model_says_that_prompts_have_no_effect(
