@@ -26,7 +26,13 @@ def test_defaults_are_read_once_and_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("PORT", "eighty"), ("PORT", "70000"), ("MAX_BODY_BYTES", "-1")]
+    ("key", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("MAX_BODY_BYTES", "-1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
+    ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
     monkeypatch.setenv(key, value)
