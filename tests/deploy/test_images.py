@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,15 @@ def test_nvidias_images_are_of_one_release_and_take_a_digest() -> None:
             rf"^FROM nvcr.io/nvidia/{image}:\$\{{\w+_TAG\}}\$\{{\w+_DIGEST\}}$", text, re.M
         )
     assert len(tags) == 1
+
+
+def test_versions_are_the_projects() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    chart = (ROOT / "charts" / "upscale" / "Chart.yaml").read_text()
+    assert f"appVersion: {version}\n" in chart
+    texts = [*DOCKERFILES, DOCKER / "compose.yaml", ROOT / "docs" / "kubernetes.md"]
+    tags = [tag for path in texts for tag in re.findall(r"upscale-\w+:(\S+)", path.read_text())]
+    assert set(tags) == {version}
 
 
 def test_stages_are_of_one_python() -> None:
