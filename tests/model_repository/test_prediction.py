@@ -110,7 +110,7 @@ def operations(count: int) -> int:
     answer = torch.zeros(3 * count, 4, 16, 24)
     with Operations() as counted:
         predict(lambda _: answer, [(it, it.tiles[0]) for it in jobs])
-    return counted.count
+    return int(counted.count)
 
 
 def test_a_call_takes_as_many_operations_for_eight_jobs_as_for_two() -> None:
