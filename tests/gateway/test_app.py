@@ -170,7 +170,7 @@ def test_a_check_without_a_checker_is_refused() -> None:
         response = await post(client, safety_check="true")
         assert response.status_code == 400
         assert "no safety checker" in response.json()["detail"]["msg"]
-        assert len(triton.inputs) == 1  # readiness' own
+        assert len(triton.inputs) == 2  # readiness' own
 
     run(use)
 

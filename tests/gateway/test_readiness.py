@@ -32,6 +32,16 @@ def watched(
     asyncio.run(main())
 
 
+def test_engines_are_warm_before_it_is_ready_and_trials_are_small_from_then_on() -> None:
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        while len(triton.inputs) < 4:
+            await asyncio.sleep(0.001)
+        sides = [inputs.image.shape[0] for inputs in triton.inputs[:4]]
+        assert sides == [8, 128, 8, 8]
+
+    watched(use)
+
+
 def test_a_failing_trial_is_noticed_and_so_is_the_recovery() -> None:
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
         triton.error = BackendError()
