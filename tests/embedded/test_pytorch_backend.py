@@ -55,5 +55,7 @@ def test_an_engine_of_another_machine_is_not_loaded(module: Any, tmp_path: Path)
         "engines": {"unet": {"engine": "aoti", "machine": machine}},
     }
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(Exception, match="avx9, which this one lacks.*upscale export --engine aoti"):
+    with pytest.raises(
+        Exception, match=r"avx9, which this one lacks.*upscale export --engine aoti"
+    ):
         module.TritonPythonModel().initialize(args(tmp_path))

@@ -15,5 +15,7 @@ def test_without_a_compiler_a_sentence_says_so(
 ) -> None:
     module: Any = None
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ExportError, match="no-such-compiler, which is not installed .*apt install"):
+    with pytest.raises(
+        ExportError, match=r"no-such-compiler, which is not installed .*apt install"
+    ):
         export_aoti(NETWORKS[0], module, module, tmp_path / "model.pt2", "cpu")
