@@ -16,7 +16,7 @@ test: javascript-sdk check
 check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy cli.py client gateway export embedded/*.py demo benchmarks tests model_repository/*.py $(filter-out $(MODELS),$(wildcard model_repository/*/1/*.py))
+	$(BIN)/mypy cli.py client gateway export embedded/*.py embedded/backends/*.py demo benchmarks tests model_repository/*.py $(filter-out $(MODELS),$(wildcard model_repository/*/1/*.py))
 	@for model in $(MODELS); do echo "mypy $$model"; $(BIN)/mypy $$model || exit 1; done
 
 format: venv

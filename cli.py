@@ -1,6 +1,8 @@
 """The command `upscale`. Subcommands import what they need, so that none pays for another."""
 
 import asyncio
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -21,7 +23,9 @@ console = Console(stderr=True, soft_wrap=True, highlight=False)
 @app.command()
 def export(
     model: Annotated[str, typer.Option(help="Hugging Face id or diffusers folder.")],
-    output: Annotated[Path, typer.Option(help="Folder for the repository; must not exist.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the repository; must not exist.")
+    ] = None,
     revision: Annotated[
         str | None, typer.Option(help="Commit, tag or branch of a Hugging Face id.")
     ] = None,
@@ -35,25 +39,60 @@ def export(
     model_id: Annotated[
         str | None, typer.Option(help="The id to serve it under; default: the model's name.")
     ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="onnx, aoti or tensorrt: for all networks, or for one as unet=aoti; repeat it."
+            " Default: onnx."
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="fp32, fp16 or bf16: for all networks that can, or for one as unet=bf16; repeat"
+            " it. Default: fp32; with a GPU fp16 for unet and text_encoder."
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing: build, verify and time every engine that this machine can have,"
+            " and print a table.",
+        ),
+    ] = False,
 ) -> None:
     """Turn a diffusers checkpoint into a Triton model repository."""
+    if check == (output is not None):
+        raise typer.BadParameter("name --output, or --check, which writes nothing.")
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn  # noqa: PLC0415
 
     from export.quiet import quiet_libraries  # noqa: PLC0415
 
     quiet_libraries()  # before the imports below, which bring warnings of their own
 
+    from export.check import check_engines  # noqa: PLC0415
     from export.checkpoint import load_checkpoint  # noqa: PLC0415
+    from export.engine_choice import choose, has_gpu  # noqa: PLC0415
     from export.errors import ExportError  # noqa: PLC0415
+    from export.networks import networks_of  # noqa: PLC0415
     from export.repository import export_repository  # noqa: PLC0415
 
     columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
     try:
         with Progress(*columns, console=console) as progress:
             checkpoint = load_checkpoint(model, revision, safety_checker, model_id)
-            export_repository(checkpoint, output, progress)
+            choices = choose(networks_of(checkpoint), engine or [], precision or [], has_gpu())
+            if output is None:
+                table = check_engines(checkpoint, progress)
+            else:
+                command = shlex.join(["upscale", *sys.argv[1:]])
+                export_repository(checkpoint, output, progress, choices, command)
     except ExportError as error:
         fail(error)
+    if output is None:
+        Console().print(table)
+        return
     console.print(f"Wrote {output}; serve it with: upscale serve --repository {output}")
 
 

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from embedded.default_repository import default_repository
 from embedded.triton import BACKENDS
-from export.repository import read_config
+from export.triton_config import read_config
 from tests.photographs import file_of, photograph
 from tests.server import Server
 

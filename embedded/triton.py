@@ -18,7 +18,10 @@ from typing import Self
 
 import psutil
 
+from embedded import machine
+
 BACKENDS = Path(__file__).parent / "backends"
+SHARED = (BACKENDS / "engine_batch.py", Path(__file__).parent / "machine.py")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 PREFIX = "upscale"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -116,6 +119,8 @@ class Triton:
             raise TritonError(
                 f"{self.repository} is no model repository; `upscale export` makes one."
             )
+        if why := machine.refusal(self.repository):
+            raise TritonError(why)
         wheel = Wheel.find()
         sweep()
         backends = Path(tempfile.mkdtemp(prefix=self._prefix))
@@ -202,8 +207,10 @@ def lay_out_backends(wheel: Wheel, folder: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(wheel.backends / "python", folder / "python", ignore=ignore)
     shutil.copy2(wheel.stub, folder / "python" / "triton_python_backend_stub")
-    for backend in BACKENDS.iterdir():
+    for backend in sorted(path for path in BACKENDS.iterdir() if (path / "model.py").is_file()):
         shutil.copytree(backend, folder / backend.name, ignore=ignore)
+        for shared in SHARED:  # a backend is a folder of its own
+            shutil.copy2(shared, folder / backend.name)
 
 
 def environment(wheel: Wheel) -> dict[str, str]:
