@@ -43,6 +43,7 @@ def load_engine(repository: Path, name: str) -> Run:
     config = read_config(repository / name / "config.pbtxt")
     stand_in = "triton_python_backend_utils"  # there only inside Triton, and not used by run
     sys.modules.setdefault(stand_in, ModuleType(stand_in))
+    sys.path.insert(0, str(BACKENDS))  # for what the backends share
     path = BACKENDS / config.backend / "model.py"
     spec = importlib.util.spec_from_file_location(config.backend, path)
     assert spec is not None
@@ -51,6 +52,7 @@ def load_engine(repository: Path, name: str) -> Run:
     spec.loader.exec_module(module)
     model = module.TritonPythonModel()
     arguments = {"model_repository": str(repository / name), "model_version": "1"}
+    arguments["model_instance_kind"] = "CPU"
     as_json = MessageToJson(config, preserving_proto_field_name=True)
     model.initialize({"model_config": as_json, **arguments})
     run: Run = model.run
