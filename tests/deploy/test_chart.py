@@ -1,5 +1,6 @@
 """Every gate of the chart on and off, each object held against Kubernetes, bad values refused."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,35 @@ def test_values_yaml_has_every_value_of_the_schema() -> None:
             compare(below, here[key], f"{path}{key}.")
 
     compare(schema, values, "")
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "unsaid"),
+    [
+        ({}, ("service/up-upscale-gateway 8000:80", "Nobody is asked", "Pin a commit"), "https"),
+        (
+            {
+                "secret": {"existing": "mine", "keys": ["AUTH_TOKEN"]},
+                "ingress": {**ON, "host": "a.example.org", "tlsSecret": "tls"},
+                "models": {"export": {"revision": "abc"}},
+            },
+            ("Upscale at https://a.example.org/upscale.",),
+            "Nobody is asked",
+        ),
+    ],
+)
+def test_the_notes_say_what_is_next(
+    tmp_path: Path, values: dict[str, Any], said: tuple[str, ...], unsaid: str
+) -> None:
+    """`helm template` leaves them out, so they are rendered inside of a ConfigMap."""
+    chart = tmp_path / "upscale"
+    shutil.copytree(CHART, chart)
+    notes = (chart / "templates" / "NOTES.txt").read_text()
+    (chart / "templates" / "_notes.tpl").write_text(f'{{{{ define "notes" }}}}{notes}{{{{ end }}}}')
+    document = '{kind: Notes, text: {{ include "notes" . | toJson }}}'
+    (chart / "templates" / "notes.yaml").write_text(document)
+    result = helm("template", "up", str(chart), "-s", "templates/notes.yaml", values=values)
+    text = yaml.safe_load(result.stdout)["text"]
+    assert "helm -n default test up" in text
+    assert all(words in text for words in said), text
+    assert unsaid not in text
