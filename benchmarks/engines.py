@@ -78,10 +78,9 @@ def build(checkpoint: Checkpoint, names: list[str], folder: Path) -> None:
         path = contender.path(folder, network)
         began = time.monotonic()
         if not path.exists():
-            inside = in_precision(module, contender.precision)
+            inside: Any = in_precision(module, contender.precision)
             if contender.channels_last:
-                memory_format: Any = torch.channels_last  # its stub leaves the argument out
-                inside = copy.deepcopy(inside).to(memory_format=memory_format)
+                inside = copy.deepcopy(inside).to(memory_format=torch.channels_last)
             if contender.engine is Engine.ONNX:
                 export_onnx(network, inside, checkpoint, path)
             else:

@@ -54,8 +54,8 @@ def _check(network: Network, choice: Choice, checkpoint: Checkpoint) -> tuple[li
     with tempfile.TemporaryDirectory() as folder:
         try:
             written = write_engine(network, choice, module, checkpoint, Path(folder), BATCH)
-        except ExportError as error:
-            return empty, str(error)
+        except ExportError as refused:
+            return empty, str(refused)
         allowed, error = network.tolerance_in(choice.precision), written.measured.error
         times = [f"{1000 * seconds(written.run, network, checkpoint, side):.1f}" for side in SIDES]
     return [f"{error:.1e}", f"{allowed:.0e}", *times], "" if error <= allowed else "too far off"

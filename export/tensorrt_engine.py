@@ -90,7 +90,7 @@ def load_tensorrt(network: Network, path: Path) -> Run:
     if engine is None:
         raise ExportError(f"{network.name}: TensorRT {trt.__version__} cannot load {path.name}.")
     context = engine.create_execution_context()
-    stream = torch.cuda.Stream()
+    stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     context.set_optimization_profile_async(engine.num_optimization_profiles - 1, stream.cuda_stream)
     dtypes = {trt.DataType.FLOAT: torch.float32, trt.DataType.UINT8: torch.uint8}
 

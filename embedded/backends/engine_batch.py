@@ -68,9 +68,9 @@ def array_of(tensor: Any) -> Any:
     """A tensor of Triton's as an array, where it lies."""
     if tensor.is_cpu():
         return tensor.as_numpy()
-    import torch  # noqa: PLC0415
+    from torch.utils.dlpack import from_dlpack  # noqa: PLC0415
 
-    return torch.from_dlpack(tensor.to_dlpack())
+    return from_dlpack(tensor.to_dlpack())
 
 
 def tensor_of(name: str, array: Any) -> Any:

@@ -59,7 +59,7 @@ def test_a_batch_runs_in_parts_of_bounded_size(
 
 
 def test_each_request_gets_its_own_rows(model: Any) -> None:
-    requests = [
+    requests: list[dict[str, Any]] = [
         {
             "sample": np.full((rows, 1, 8, 8), rows, np.float32),
             "timestep": np.full((rows, 1), 10 * rows, np.int64),
