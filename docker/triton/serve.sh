@@ -1,8 +1,7 @@
 #!/bin/sh
 # Start Triton on the repository that MODEL_REPOSITORY names; arguments are added to tritonserver's.
 #
-# MODEL_CONFIG_NAME: engines of another kind than ONNX, like `tensorrt`; the models' configs/NAME.pbtxt
-# are then used. STOP_TIMEOUT_S: how long requests may go on after SIGTERM, seconds.
+# STOP_TIMEOUT_S: how long requests may go on after SIGTERM, seconds.
 #
 # HTTP is off. The APIs that change the server or map its memory need a key that nobody knows: it is
 # random and dies with the process. A model is changed by starting Triton on another folder.
@@ -13,7 +12,6 @@ if [ ! -f "$MODEL_REPOSITORY/manifest.json" ]; then
     exit 1
 fi
 key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-set -- "$@" ${MODEL_CONFIG_NAME:+"--model-config-name=$MODEL_CONFIG_NAME"}
 exec tritonserver \
     --model-repository="$MODEL_REPOSITORY" \
     --allow-http=false \

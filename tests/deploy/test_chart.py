@@ -130,7 +130,6 @@ GATES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
             "triton": {
                 "runtimeClassName": "nvidia",
                 "extraArgs": ["--log-verbose=1"],
-                "modelConfigName": "tensorrt",
                 "topologySpread": OFF,
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}},
             },

@@ -23,7 +23,6 @@ KINDS = {"integer": int, "number": float, "string": str}
 # client's token in the test.
 OTHERS = {
     "MODEL_REPOSITORY",
-    "MODEL_CONFIG_NAME",
     "MEMORY_BUDGET_MB",
     "STOP_TIMEOUT_S",
     "AWS_ACCESS_KEY_ID",

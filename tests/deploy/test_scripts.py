@@ -118,7 +118,6 @@ def test_arguments_are_handed_on(script: str, tmp_path: Path) -> None:
     variables = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "MODEL_REPOSITORY": str(repository),
-        "MODEL_CONFIG_NAME": "tensorrt",
     }
 
     def arguments() -> list[str]:
@@ -135,7 +134,7 @@ def test_arguments_are_handed_on(script: str, tmp_path: Path) -> None:
     else:
         (repository / "manifest.json").touch()
         given = arguments()
-        assert given[-3:] == ["--model", "a b", "--model-config-name=tensorrt"]
+        assert given[-2:] == ["--model", "a b"]
         assert f"--model-repository={repository}" in given
         keys = {a.rsplit("=", 1)[1] for a in given + arguments() if "admin-key" in a}
         assert len(keys) == 2, "a new one at every start"
