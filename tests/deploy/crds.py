@@ -2,7 +2,7 @@
 
 ServiceMonitor and PrometheusRule: the Prometheus operator's API reference (monitoring.coreos.com).
 ScaledObject: KEDA's "ScaledObject specification" and "Prometheus" scaler pages; its `behavior` is
-that of autoscaling/v2. Written down from there, strict: a key that is not here is refused.
+that of autoscaling/v2. Only what the chart uses is here, and any other key is refused.
 """
 
 from typing import Any
