@@ -13,6 +13,7 @@ from export.exactness import EXPORT_SIZE, Run, seeded_inputs
 from export.networks import Inputs, Network
 
 OPSET = 20
+BF16_OPSET = 22  # the first whose convolutions take bfloat16
 MAX_ONNX_BYTES = 1_500_000_000  # a protobuf message ends at 2 GiB, graph included
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the first that is there
 
@@ -20,6 +21,7 @@ PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the first that 
 def export_onnx(network: Network, module: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
     """Write an ONNX file, large weights beside it as external data."""
     inputs = seeded_inputs(network, checkpoint, EXPORT_SIZE)
+    in_bf16 = any(p.dtype == torch.bfloat16 for p in module.parameters())
     with warnings.catch_warnings(), torch.no_grad():
         # The exporter's own libraries warn about themselves; nothing in it is about this network.
         warnings.simplefilter("ignore")
@@ -27,7 +29,7 @@ def export_onnx(network: Network, module: nn.Module, checkpoint: Checkpoint, pat
             module,
             kwargs=inputs,
             dynamo=True,
-            opset_version=OPSET,
+            opset_version=BF16_OPSET if in_bf16 else OPSET,
             dynamic_shapes=network.dynamic,
             input_names=list(inputs),
             output_names=[network.output],

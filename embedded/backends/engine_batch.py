@@ -22,7 +22,7 @@ def respond(
     inputs: Sequence[str],
     outputs: Sequence[str],
     run: Callable[[Batch], list[Any]],
-) -> list[pb_utils.InferenceResponse]:
+) -> list[Any]:
     """All requests as one batch; the dynamic batcher only joins equal shapes."""
     rows = [
         {name: array_of(pb_utils.get_input_tensor_by_name(request, name)) for name in inputs}
