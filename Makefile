@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test check format lock venv
+.PHONY: run test check format lock venv perf-analyzer
 run: venv
 	@exec $(BIN)/upscale serve
 
-test: check
+test: check perf-analyzer
 	$(BIN)/python -m pytest
 
 check: venv
@@ -31,11 +31,22 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0 -e .
 	@touch $@
 
+# NVIDIA's load generator, which `upscale bench triton` finds there. No later wheel has it; the two
+# libraries that it needs are in Triton's own wheel.
+perf-analyzer: .perf_analyzer/installed
+.perf_analyzer/installed: $(VENV)/installed
+	@rm -rf .perf_analyzer && mkdir -p .perf_analyzer/lib
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+		--target .perf_analyzer tritonclient==2.50.0
+	@ln -s $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia_pytriton.libs/libb64-*.so.0d .perf_analyzer/lib/libb64.so.0d
+	@ln -s $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia_pytriton.libs/libcudart-*.so.12.* .perf_analyzer/lib/libcudart.so.12
+	@touch $@
+
 # Write requirements.txt anew from pyproject.toml's ranges. torch keeps no local version (+cpu):
 # what is installed depends on the machine.
 lock: venv
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --extra stages --extra export --extra embedded \
-		--extra dev --output-file requirements.txt pyproject.toml
+		--extra bench --extra dev --output-file requirements.txt pyproject.toml
 	sed -i -e 's|^torch==.*|torch==2.13.0|' -e '/^#/d' -e '/^$$/d' requirements.txt
