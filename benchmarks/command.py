@@ -8,6 +8,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+DEMO = Path(__file__).parent.parent / "demo" / "model"
+
 app = typer.Typer(
     help="Measure a server. Each command prints one section of benchmarks/RESULTS.md.",
     no_args_is_help=True,
@@ -104,6 +106,68 @@ def http(
                 console.print(" | ".join(cells(row)), markup=False)
                 rows.append(row)
         publish(report(rows, mix, is_poisson=not fixed), record=record)
+
+
+@app.command()
+def peer(
+    repository: Repository = None,
+    model: Annotated[
+        Path, typer.Option(help="The diffusers folder of the repository's weights.")
+    ] = DEMO,
+    image: Photograph = None,
+    side: Annotated[list[int], typer.Option(min=8, help="Pixels; repeat it.")] = [  # noqa: B006
+        64,
+        128,
+    ],
+    steps: Annotated[int, typer.Option(min=1, help="num_inference_steps.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each server.")] = 2,
+    alone: Annotated[int, typer.Option(min=1, help="Requests one after the other.")] = 3,
+    record: Record = False,
+) -> None:
+    """Beside a server like ai-runner's: latency, throughput, /health and memory as ratios."""
+    with told_errors():
+        from benchmarks.photograph import photograph, png  # noqa: PLC0415
+        from benchmarks.section import publish  # noqa: PLC0415
+        from benchmarks.side_by_side import compare, report  # noqa: PLC0415
+
+        served = chosen(repository)
+        comparisons = {}
+        for length in side:
+            images = {length: png(photograph(image, length, length))}
+            size = f"{length} x {length}"
+            comparisons[size] = compare(served, model, images, steps, rounds, alone)
+            console.print(f"{size}: done.")
+        publish(report(comparisons, steps), record=record)
+
+
+@app.command()
+def request(
+    repository: Repository = None,
+    image: Photograph = None,
+    side: Annotated[int, typer.Option(min=1, help="Pixels of the photograph's side.")] = 64,
+    steps: Annotated[int, typer.Option(min=1, help="num_inference_steps.")] = 20,
+    guidance_scale: Annotated[float, typer.Option(help="Above 1 there is guidance.")] = 9.0,
+    safety_check: Annotated[bool, typer.Option(help="Look at the result.")] = True,
+    requests: Annotated[int, typer.Option(min=1, help="The mean of so many.")] = 10,
+    record: Record = False,
+) -> None:
+    """Where the time of one request goes, part by part."""
+    with told_errors():
+        from benchmarks.breakdown import measure, report  # noqa: PLC0415
+        from benchmarks.photograph import photograph, png  # noqa: PLC0415
+        from benchmarks.section import publish  # noqa: PLC0415
+
+        fields = {
+            "prompt": "a photo",
+            "seed": "0",
+            "num_inference_steps": str(steps),
+            "guidance_scale": str(guidance_scale),
+            "safety_check": str(safety_check),
+        }
+        picture = png(photograph(image, side, side))
+        breakdown = measure(chosen(repository), picture, fields, requests)
+        description = f"{side} x {side}, {steps} steps, guidance_scale {guidance_scale:g}"
+        publish(report(breakdown, description, requests), record=record)
 
 
 @contextmanager
