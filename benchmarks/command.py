@@ -9,6 +9,12 @@ import typer
 from rich.console import Console
 
 DEMO = Path(__file__).parent.parent / "demo" / "model"
+CONCURRENCIES = [1, 2, 4, 8]
+RATES: list[float] = []
+HTTP_SIDES, HTTP_STEPS = [32, 64, 96], [5, 10, 20]
+PEER_SIDES = [64, 128]
+GROWTH_SIDES, GROWTH_STEPS = [64, 128, 256, 512, 1024], [1, 5, 20, 75]
+GROWTH_CONCURRENCIES = [1, 2, 4, 8, 16, 32]
 
 app = typer.Typer(
     help="Measure a server. Each command prints one section of benchmarks/RESULTS.md.",
@@ -46,8 +52,8 @@ def triton(
     side: Annotated[int, typer.Option(min=1, help="Pixels of the photograph's side.")] = 64,
     steps: Annotated[int, typer.Option(min=1, help="num_inference_steps.")] = 10,
     requests: Annotated[int, typer.Option(min=1, help="In each of a load's 3 windows.")] = 8,
-    concurrency: Concurrencies = [1, 2, 4, 8],  # noqa: B006
-    rate: Rates = [],  # noqa: B006
+    concurrency: Concurrencies = CONCURRENCIES,
+    rate: Rates = RATES,
     record: Record = False,
 ) -> None:
     """NVIDIA's perf_analyzer on the ensemble, each stage and each engine."""
@@ -74,18 +80,14 @@ def http(
         str | None, typer.Option(help="Address of a server that runs; default: start one.")
     ] = None,
     image: Photograph = None,
-    side: Annotated[list[int], typer.Option(min=1, help="Pixels; repeat it.")] = [  # noqa: B006
-        32,
-        64,
-        96,
-    ],
+    side: Annotated[list[int], typer.Option(min=1, help="Pixels; repeat it.")] = HTTP_SIDES,
     steps: Annotated[
         list[int], typer.Option(min=1, help="num_inference_steps; repeat it.")
-    ] = [5, 10, 20],  # noqa: B006
+    ] = HTTP_STEPS,
     seed: Annotated[int, typer.Option(help="Of the plan.")] = 0,
     requests: Annotated[int, typer.Option(min=1, help="Of a load, at least.")] = 16,
-    concurrency: Concurrencies = [1, 2, 4, 8],  # noqa: B006
-    rate: Rates = [],  # noqa: B006
+    concurrency: Concurrencies = CONCURRENCIES,
+    rate: Rates = RATES,
     fixed: Annotated[
         bool, typer.Option("--fixed", help="Open loops with equal gaps; default: Poisson.")
     ] = False,
@@ -115,10 +117,7 @@ def peer(
         Path, typer.Option(help="The diffusers folder of the repository's weights.")
     ] = DEMO,
     image: Photograph = None,
-    side: Annotated[list[int], typer.Option(min=8, help="Pixels; repeat it.")] = [  # noqa: B006
-        64,
-        128,
-    ],
+    side: Annotated[list[int], typer.Option(min=8, help="Pixels; repeat it.")] = PEER_SIDES,
     steps: Annotated[int, typer.Option(min=1, help="num_inference_steps.")] = 20,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each server.")] = 2,
     alone: Annotated[int, typer.Option(min=1, help="Requests one after the other.")] = 3,
@@ -170,6 +169,39 @@ def request(
         publish(report(breakdown, description, requests), record=record)
 
 
+@app.command()
+def growth(
+    repository: Repository = None,
+    image: Photograph = None,
+    side: Annotated[list[int], typer.Option(min=8, help="Pixels; repeat it.")] = GROWTH_SIDES,
+    side_steps: Annotated[int, typer.Option(min=1, help="Steps of each size.")] = 2,
+    steps: Annotated[list[int], typer.Option(min=1, help="Of 64 x 64; repeat it.")] = GROWTH_STEPS,
+    concurrency: Annotated[
+        list[int], typer.Option(min=1, help="Requests of 64 x 64 at once; repeat it.")
+    ] = GROWTH_CONCURRENCIES,
+    record: Record = False,
+) -> None:
+    """Time and memory against size, steps and requests at once, beside the expected laws."""
+    with told_errors():
+        from benchmarks.growth import Result, all_series, measure, report  # noqa: PLC0415
+        from benchmarks.photograph import photograph  # noqa: PLC0415
+        from benchmarks.section import publish  # noqa: PLC0415
+        from benchmarks.server import UpscaleServer  # noqa: PLC0415
+
+        results = []
+        for series in all_series(side, side_steps, steps, concurrency):
+            # A server of its own, so that no memory of another series is idle in it.
+            measured = []
+            with UpscaleServer(chosen(repository)) as server:
+                for case in (series.cases[0], *series.cases):  # the first one warms up
+                    measured.append(measure(server, lambda n: photograph(image, n, n), case))
+                    console.print(
+                        f"{series.name}: {series.value(case)}: {measured[-1].seconds:.1f} s"
+                    )
+            results.append(Result(series, measured[1:], measured[0].idle_bytes))
+        publish(report(results), record=record)
+
+
 @contextmanager
 def served_triton(repository: Path | None, url: str | None) -> Iterator[str]:
     """The address of a Triton: the one named, or one of our own while the block runs."""
@@ -214,7 +246,7 @@ def told_errors() -> Iterator[None]:
 
         try:
             yield
-        except (PerfAnalyzerError, ServerError, ServeError) as error:
+        except (PerfAnalyzerError, ServerError, ServeError, ValueError) as error:
             fail(str(error))
         except (httpx.HTTPError, InferenceServerException) as error:
             fail(f"The server does not answer as it should: {error}")

@@ -56,8 +56,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
 async def open_loop(url: str, plan: Sequence[Planned], images: Mapping[int, bytes]) -> Run:
     """Send each request when it is due, whatever became of those before.
 
-    images: a file for each side. Latency counts from the planned arrival: what is sent late, because
-    this process had no time, has waited as well (coordinated omission).
+    images: a file for each side. Latency counts from the planned arrival: what is sent late,
+    because this process had no time, has waited as well (coordinated omission).
     """
     async with _client(url) as client:
         began = time.perf_counter()
@@ -100,9 +100,7 @@ async def _client(url: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def _send(
-    client: httpx.AsyncClient, planned: Planned, images: Mapping[int, bytes]
-) -> str:
+async def _send(client: httpx.AsyncClient, planned: Planned, images: Mapping[int, bytes]) -> str:
     fields = {
         "prompt": "a photo",
         "seed": str(planned.seed),

@@ -12,9 +12,9 @@ from benchmarks.tensors import Tensors, write_input_data
 
 FOLDER = Path(__file__).parent.parent / ".perf_analyzer"  # of `make perf-analyzer`
 TIMEOUT_S = 600
-# Three windows of so many requests, a second each at least, taken together however they differ:
-# with --request-count its throughput would be of whole seconds, with windows of a time a slow server
-# would end none.
+# Three windows of so many requests, a second each at least, taken together however they differ.
+# With --request-count its throughput would be of whole seconds; in windows of so many seconds a slow
+# server would end no request.
 WINDOWS = ["--measurement-mode", "count_windows", "--stability-percentage", "999"]
 
 
@@ -38,13 +38,14 @@ class Load:
         if self.concurrency is not None:
             return ["--concurrency-range", str(self.concurrency)]
         assert self.rate is not None
-        span = f"{self.rate:.4g}:{self.rate:.4g}:1"  # without its end, a rate below 1 is taken for more
+        # Without its end, a range that begins below 1 is taken for one of many rates.
+        span = f"{self.rate:.4g}:{self.rate:.4g}:1"
         return ["--request-rate-range", span, "--request-distribution", "poisson"]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Latencies in seconds, requests a second. queue_s, compute_s: of the model named, a request."""
+    """throughput: requests a second. queue_s, compute_s: of the model itself, for a request."""
 
     throughput: float
     p50_s: float

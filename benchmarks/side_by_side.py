@@ -120,8 +120,8 @@ def report(comparisons: Mapping[str, Comparison], steps: int) -> str:
         "The peer (`benchmarks/peer.py`) calls diffusers' pipeline inside an async route, as"
         f" ai-runner does. Same weights in float32, same requests of {steps} steps, one server"
         f" after the other, {rounds} turns each; medians, and the median of the ratios. Their"
-        f" pictures are at most {difference} of 255 apart. `/health` is asked every 50 ms, and what is due"
-        " while it does not answer waits.",
+        f" pictures are at most {difference} of 255 apart. `/health` is asked every 50 ms, and what"
+        " is due while it does not answer waits.",
         table(head, rows(comparisons)),
     )
 

@@ -86,7 +86,7 @@ def profiled(model: Any) -> Any:
                 fresh.write_text(json.dumps(seconds))
                 fresh.rename(report)
 
-            def begin(frame: FrameType, event: str, argument: Any) -> None:
+            def begin(*_: Any) -> None:
                 self._profiles.append(StageProfile(folder, write))
                 sys.setprofile(self._profiles[-1])
 

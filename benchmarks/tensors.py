@@ -58,9 +58,7 @@ def defaults(client: InferenceServerClient) -> Tensors:
     """What the gateway fills in where a request says nothing."""
     parameters = client.get_model_config("upscale").config.parameters
     return {
-        "guidance_scale": np.array(
-            [float(parameters["guidance_scale"].string_value)], np.float32
-        ),
+        "guidance_scale": np.array([float(parameters["guidance_scale"].string_value)], np.float32),
         "noise_level": np.array([int(parameters["noise_level"].string_value)], np.int32),
     }
 
