@@ -13,7 +13,7 @@ from benchmarks.tensors import Tensors, write_input_data
 FOLDER = Path(__file__).parent.parent / ".perf_analyzer"  # of `make perf-analyzer`
 TIMEOUT_S = 600
 # Three windows of so many requests, a second each at least, taken together however they differ.
-# With --request-count its throughput would be of whole seconds; in windows of so many seconds a slow
+# With --request-count its throughput would be of whole seconds; in windows of a given time a slow
 # server would end no request.
 WINDOWS = ["--measurement-mode", "count_windows", "--stability-percentage", "999"]
 
