@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -73,9 +74,7 @@ def test_seconds_of_each_function_in_every_thread(
         seconds = json.loads(report.read_text())
     finally:
         sys.setprofile(None)
-        import threading
-
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
         model.started.release()
         model.thread.join()
     assert seconds["TritonPythonModel.prepare"] >= 0.05

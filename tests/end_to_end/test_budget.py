@@ -120,7 +120,7 @@ async def count_lines(server: Server) -> int:
             await post(app)
         finally:
             sys.settrace(before)
-            threading.settrace(before)  # type: ignore[arg-type]
+            threading.settrace(before)
     return lines
 
 
@@ -131,7 +131,7 @@ async def gateway_to(triton_url: str) -> AsyncIterator[FastAPI]:
     try:
         readiness = Readiness(triton, 3600.0)
         await readiness.reach()
-        yield create_app(Settings(), triton, readiness)
+        yield create_app(Settings.from_environment(), triton, readiness)
     finally:
         await triton.close()
 
