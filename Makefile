@@ -6,11 +6,11 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test check format lock image-locks venv javascript-sdk
+.PHONY: run test check format lock image-locks venv javascript-sdk perf-analyzer
 run: venv
 	@exec $(BIN)/upscale serve
 
-test: javascript-sdk check
+test: javascript-sdk perf-analyzer check
 	$(BIN)/python -m pytest
 
 check: venv
@@ -37,6 +37,17 @@ javascript-sdk: $(JAVASCRIPT_SDK)/node_modules/.package-lock.json
 $(JAVASCRIPT_SDK)/node_modules/.package-lock.json: $(JAVASCRIPT_SDK)/package-lock.json
 	@command -v npm >/dev/null || { echo "The tests need Node.js 20 or newer with npm, which is not on the PATH."; exit 1; }
 	@cd $(JAVASCRIPT_SDK) && npm ci --no-audit --no-fund
+	@touch $@
+
+# NVIDIA's load generator, which `upscale bench triton` finds there. No later wheel has it; the two
+# libraries that it needs are in Triton's own wheel.
+perf-analyzer: .perf_analyzer/installed
+.perf_analyzer/installed: $(VENV)/installed
+	@rm -rf .perf_analyzer && mkdir -p .perf_analyzer/lib
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+		--target .perf_analyzer tritonclient==2.50.0
+	@ln -s $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia_pytriton.libs/libb64-*.so.0d .perf_analyzer/lib/libb64.so.0d
+	@ln -s $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia_pytriton.libs/libcudart-*.so.12.* .perf_analyzer/lib/libcudart.so.12
 	@touch $@
 
 # Write requirements.txt anew from pyproject.toml's ranges. torch keeps no local version (+cpu):

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from benchmarks.command import app as bench
 from client.output_format import OutputFormat
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
+app.add_typer(bench, name="bench")
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 

@@ -152,7 +152,8 @@ def upscale_router(
                         url = await media.publish(content, output_format, base_url)
             except TimeoutError as error:
                 raise RequestTimeout(settings.request_timeout_s) from error
-            return await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
+            with timed("write_json"):
+                return await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
 
         if MEDIA_TYPE in request.headers.get("accept", ""):
             return event_response(work, answers)
