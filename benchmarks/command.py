@@ -242,7 +242,7 @@ def told_errors() -> Iterator[None]:
 
         from benchmarks.perf_analyzer import PerfAnalyzerError  # noqa: PLC0415
         from benchmarks.server import ServerError  # noqa: PLC0415
-        from embedded.serve import ServeError  # noqa: PLC0415
+        from gateway.server import ServeError  # noqa: PLC0415
 
         try:
             yield
