@@ -1,74 +1,54 @@
-"""What watching a request costs, and what its previews cost.
+"""What one preview costs: drawn in the denoise stage, then a JPEG in a data URL in the gateway.
 
-`python -m benchmarks.preview_cost` starts `upscale serve` with the demo model three times: with no
-previews, with one every 4 steps and with one after every step. In turns, the same picture is made
-by each, once unwatched and once watched; the longer a machine is busy with other things, the more
-rounds are needed.
+`PYTHONPATH=model_repository/denoise/1 python -m benchmarks.preview_cost`. One thread, as in the
+stage; the fastest of many times, so that other load on the machine shows little.
 """
 
-import statistics
 import time
-from contextlib import ExitStack
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-import httpx
+import numpy as np
+import torch
 import typer
+from preview import Preview
 from rich.console import Console
 from rich.table import Table
 
 from embedded.default_repository import default_repository
-from tests.photographs import file_of, photograph
-from tests.server import Server
+from gateway.media import data_url, encode
+from tests.photographs import photograph
 
-EVERY = (0, 4, 1)  # PREVIEW_EVERY
 console = Console()
 
 
-def seconds(server: Server, image: bytes, steps: int, accept: str) -> tuple[float, int]:
-    """How long a request took, and how many previews it had."""
-    began = time.perf_counter()
-    response = httpx.post(
-        f"{server.url}/upscale",
-        files={"image": image},
-        data={"prompt": "a photo", "num_inference_steps": steps, "seed": 0, "safety_check": False},
-        headers={"Accept": accept},
-        timeout=None,  # noqa: S113 - the server has its own
-        trust_env=False,
-    )
-    took = time.perf_counter() - began
-    response.raise_for_status()
-    return took, response.text.count("event: preview")
+def fastest_ms(work: Callable[[], Any], times: int) -> float:
+    """The shortest of so many runs, milliseconds."""
+    lasted = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        lasted.append(time.perf_counter() - began)
+    return min(lasted) * 1e3
 
 
-def main(
-    side: Annotated[int, typer.Option(help="Of the image, pixels.")] = 128,
-    steps: Annotated[int, typer.Option(help="num_inference_steps.")] = 20,
-    rounds: Annotated[int, typer.Option(help="How often.")] = 10,
-) -> None:
-    """Print a row a way to ask; the difference is that of the fastest rounds."""
-    image = file_of(photograph("astronaut", side, side), "JPEG")
-    ways = [("unwatched", "*/*", 0)]
-    ways += [(f"watched, PREVIEW_EVERY={n}", "text/event-stream", n) for n in EVERY]
-    times: dict[str, list[float]] = {name: [] for name, _, _ in ways}
-    previews: dict[str, int] = {}
-    with ExitStack() as stack:
-        repository = default_repository(console.print)
-        servers = {n: stack.enter_context(Server(repository, PREVIEW_EVERY=str(n))) for n in EVERY}
-        for server in servers.values():
-            seconds(server, image, 1, "*/*")
-        for _ in range(rounds):
-            for name, accept, every in ways:
-                took, previews[name] = seconds(servers[every], image, steps, accept)
-                times[name].append(took)
-    table = Table("", "previews", "fastest, s", "median, s", "above unwatched, ms", "ms a preview")
-    table.title = f"{side} x {side}, {steps} steps, {rounds} rounds"
-    fastest = min(times["unwatched"])
-    silent = min(times[ways[1][0]])
-    for name, taken in times.items():
-        above = (min(taken) - fastest) * 1e3
-        each = (min(taken) - silent) * 1e3 / previews[name] if previews[name] else None
-        cells = [f"{min(taken):.3f}", f"{statistics.median(taken):.3f}", f"{above:.1f}"]
-        table.add_row(name, str(previews[name]), *cells, "" if each is None else f"{each:.2f}")
+def main(times: Annotated[int, typer.Option(help="Runs of each.")] = 200) -> None:
+    """Print a row a size of input; larger ones are thinned to the last."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    preview = Preview(default_repository(console.print) / "denoise" / "1" / "preview.npy")
+    table = Table("image", "preview", "drawn, ms", "JPEG and base64, ms", "kB")
+    for side in (64, 128, 256):
+        latents = torch.randn(1, 4, side, side)
+        height, width, _ = preview.draw(latents).shape
+        picture = np.asarray(photograph("astronaut", height, width))
+
+        def url(picture: Any = picture) -> str:
+            return data_url(encode(picture, "jpeg"), "jpeg")
+
+        drawn = fastest_ms(lambda latents=latents: preview.draw(latents), times)  # type: ignore[misc]
+        cells = [f"{drawn:.2f}", f"{fastest_ms(url, times):.2f}", f"{len(url()) / 1e3:.0f}"]
+        table.add_row(f"{side} x {side}", f"{height} x {width}", *cells)
     console.print(table)
 
 
