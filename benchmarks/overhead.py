@@ -1,19 +1,21 @@
 """What the whole path costs beside its engines.
 
 `python -m benchmarks.overhead` serves the demo model and, in turns, sends a request and calls the
-same engines directly, in this process: the class of their backend, the same shapes, as many calls.
+same engines directly, in one process: the class of their backend, the same shapes, as many calls.
 Then eight requests at once and one after the other. Other work on the machine slows both sides, and
 who waits for more processes waits longer: there the ratio of processor seconds says more.
 """
 
 import importlib.util
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -36,6 +38,17 @@ TOGETHER = 8
 console = Console()
 
 Run = Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]]
+
+
+@cache
+def engines_of(repository: Path) -> "Engines":
+    """Loaded once."""
+    return Engines(repository)
+
+
+def call_engines(repository: Path, side: int, steps: int) -> None:
+    """In the process that has them."""
+    engines_of(repository)(side, steps)
 
 
 def load_engine(repository: Path, name: str) -> Run:
@@ -136,15 +149,24 @@ def main(
 ) -> None:
     """Print two rows a size."""
     repository = default_repository(console.print)
-    engines = Engines(repository)
     table = Table("image", "compared", "seconds", "with, seconds", "ratio", "of processor seconds")
-    with Server(repository) as server, ThreadPoolExecutor(TOGETHER) as pool:
+    # Linux shares out its processors by session, and Triton is in one of its own.
+    spawn = get_context("spawn")
+    with (
+        Server(repository) as server,
+        ThreadPoolExecutor(TOGETHER) as pool,
+        ProcessPoolExecutor(1, spawn, os.setsid) as bare,
+    ):
         for side in sides:
             image = file_of(photograph("astronaut", side, side))
             fields = {"num_inference_steps": steps, "seed": 0, "guidance_scale": 1}
             request = partial(server.upscale, image, **fields)
-            calls = partial(engines, side, steps)
-            request(), calls()  # warm
+
+            def calls(side: int = side) -> None:
+                bare.submit(call_engines, repository, side, steps).result()
+
+            for warm_up in (request, calls):
+                warm_up()
             alone = compare(request, calls, rounds)
             table.add_row(f"{side} x {side}", "a request, its engine calls", *alone)
             console.print(f"{side} x {side}, median ms of {parts(server, rounds)}")
