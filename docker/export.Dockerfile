@@ -17,6 +17,7 @@ FROM nvcr.io/nvidia/tensorrt:${TENSORRT_TAG}${TENSORRT_DIGEST}
 COPY --from=build /opt/export /opt/export
 WORKDIR /app
 COPY cli.py pyproject.toml ./
+COPY benchmarks benchmarks
 COPY client client
 COPY embedded embedded
 COPY export export

@@ -15,6 +15,7 @@ RUN /opt/upscale/bin/python -m pip install --no-compile --require-hashes \
     -r docker/requirements-gateway.txt \
     && docker/trim.sh /opt/upscale/lib/python3.12/site-packages
 COPY cli.py pyproject.toml README.md LICENSE ./
+COPY benchmarks benchmarks
 COPY client client
 COPY embedded embedded
 COPY export export
