@@ -30,11 +30,13 @@ PURPOSES = {
     "PromptTokens.__call__": "tokens",
     "Job.__init__": "noise, latents",
     "preprocess": "noise, latents",
-    "Job.unet_inputs": "the UNet's inputs",
-    "Job.add": "guidance, blending",
-    "Job._advance": "scheduler",
+    "unet_inputs": "the UNet's inputs",
+    "guide": "guidance",
+    "Job.add": "blending",
+    "step": "scheduler",
+    "Job.advance": "scheduler",
     "ClipPixels.__call__": "the safety checker's input",
-    "to_uint8": "pixels",
+    "Mosaic.add": "pixels",
 }
 SMALLEST = 0.0005  # of the whole; smaller functions of a stage stand together
 PROFILED = """
