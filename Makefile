@@ -6,7 +6,7 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test check format lock image-locks venv javascript-sdk perf-analyzer
+.PHONY: run test check format lock image-locks venv javascript-sdk perf-analyzer results
 run: venv
 	@exec $(BIN)/upscale serve
 
@@ -49,6 +49,11 @@ perf-analyzer: .perf_analyzer/installed
 	@ln -s $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia_pytriton.libs/libb64-*.so.0d .perf_analyzer/lib/libb64.so.0d
 	@ln -s $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia_pytriton.libs/libcudart-*.so.12.* .perf_analyzer/lib/libcudart.so.12
 	@touch $@
+
+# Measure everything in benchmarks/RESULTS.md anew; best on a machine that does nothing else.
+results: venv perf-analyzer
+	@for name in triton http peer request growth; do \
+		$(BIN)/upscale bench $$name --record >/dev/null || exit 1; done
 
 # Write requirements.txt anew from pyproject.toml's ranges. torch keeps no local version (+cpu):
 # what is installed depends on the machine.

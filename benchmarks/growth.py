@@ -8,6 +8,7 @@ requests. a and b are fitted, so that what does not follow the law stands beside
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -207,7 +208,15 @@ def draw(results: Sequence[Result]) -> None:
             axis.plot(result.values, result.seconds, "o", label="measured")
             axis.plot(result.values, result.seconds_by_law, "--", label="law")
             axis.set(xlabel=result.series.unit, ylabel="seconds", xscale="log", yscale="log")
+            label_values(axis, result.values)
         for axis, result in zip(axes[len(results) :], grow, strict=True):
             axis.plot(result.values, result.memory_mib, "o", label="measured")
             axis.plot(result.values, result.memory_mib_by_law, "--", label="law")
             axis.set(xlabel=result.series.unit, ylabel="MiB above idle", xscale="log")
+            label_values(axis, result.values)
+
+
+def label_values(axis: Any, values: Sequence[int]) -> None:
+    """Ticks where something was measured, instead of powers of ten."""
+    axis.set_xticks(values, map(str, values))
+    axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)

@@ -10,6 +10,7 @@ from statistics import median
 
 import httpx
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,6 +26,7 @@ FIGURES = {
     "latency_s": "p50 latency, 1 in flight, s",
     "throughput": f"pictures/s, {MANY} in flight",
     "p99_s": f"p99 latency, {MANY} in flight, s",
+    "cpu_s": f"CPU seconds a picture, {MANY} in flight",
     "health_p99_ms": f"/health p99, {MANY} in flight, ms",
     "memory_mib": f"peak memory, {MANY} in flight, MiB",
 }
@@ -38,6 +40,7 @@ class Round:
     latency_s: float
     throughput: float
     p99_s: float
+    cpu_s: float
     health_p99_ms: float
     memory_mib: float
 
@@ -97,17 +100,27 @@ def measure(
 ) -> Round:
     """One turn. Raises ValueError when a request fails."""
     one = asyncio.run(closed_loop(server.url, plan[:alone], images, 1))
+    before = cpu_seconds(server.pid)
     with Memory(server.pid) as memory, HealthWatch(server.url) as health:
         many = asyncio.run(closed_loop(server.url, plan[alone:], images, MANY))
+    cpu_s = cpu_seconds(server.pid) - before
     if failed := {**one.errors, **many.errors}:
         raise ValueError(f"{server.url} failed under the load of the comparison: {failed}")
     return Round(
         latency_s=percentile(one.latencies_s, 50),
         throughput=many.throughput,
         p99_s=percentile(many.latencies_s, 99),
+        cpu_s=cpu_s / len(many.outcomes),
         health_p99_ms=1e3 * percentile(health.latencies_s, 99),
         memory_mib=memory.peak / MEBIBYTE,
     )
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a server and of all that it started, so far; other work on the machine does not count."""
+    process = psutil.Process(pid)
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(time.user + time.system for time in times)
 
 
 def report(comparisons: Mapping[str, Comparison], steps: int) -> str:

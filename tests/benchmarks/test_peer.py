@@ -30,8 +30,8 @@ def test_it_has_the_weights_that_are_served_by_default() -> None:
 
 
 def test_ratios_are_of_turns_beside_each_other() -> None:
-    ours = [Round(1, 4, 2, 5, 100), Round(2, 8, 4, 10, 200), Round(3, 4, 6, 15, 100)]
-    peers = [Round(2, 2, 8, 500, 50), Round(8, 2, 8, 500, 50), Round(3, 2, 8, 500, 50)]
+    ours = [Round(1, 4, 2, 1, 5, 100), Round(2, 8, 4, 1, 10, 200), Round(3, 4, 6, 1, 15, 100)]
+    peers = [Round(2, 2, 8, 1, 500, 50), Round(8, 2, 8, 1, 500, 50), Round(3, 2, 8, 1, 500, 50)]
     comparison = Comparison(ours, peers, 1)
     assert comparison.medians("latency_s") == (2, 3, 0.5)
     assert comparison.medians("throughput") == (4, 2, 2)
