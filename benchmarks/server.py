@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from embedded.triton import free_port
+from embedded.triton import end_with_parent, free_port
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
@@ -43,6 +43,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 (one prctl call, no lock)
         )
         try:
             self._wait()

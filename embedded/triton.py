@@ -133,7 +133,7 @@ class Triton:
                 stdin=subprocess.DEVNULL,
                 env=environment(wheel),
                 start_new_session=True,  # Ctrl-C is for us; we stop Triton in our own order
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 (one prctl call, no lock)
+                preexec_fn=end_with_parent,  # noqa: PLW1509 (one prctl call, no lock)
             )
 
     def _command(self, wheel: Wheel, backends: Path) -> list[str]:
@@ -260,6 +260,6 @@ def remove_traces(prefix: str) -> None:
         shutil.rmtree(path)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child, before it starts: get SIGTERM when the process that started us dies."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
