@@ -115,7 +115,8 @@ class TritonClient:
             noise_level=int(values["noise_level"]),
             max_noise_level=int(values["max_noise_level"]),
             has_safety_checker=values["safety_checker"] != "none",
-            prompt_has_effect=values["prompt_has_effect"] == "True",
+            # Repositories that were exported before there was such a model do not say.
+            prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
         )
 
     async def statistics(self) -> list[ModelStatistics]:
