@@ -6,12 +6,16 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test check format lock image-locks venv javascript-sdk perf-analyzer results
+.PHONY: run test test-faults check format lock image-locks venv javascript-sdk perf-analyzer results
 run: venv
 	@exec $(BIN)/upscale serve
 
 test: javascript-sdk perf-analyzer check
 	$(BIN)/python -m pytest
+
+# What breaks the running server on purpose, the long cases and the half hour of mixed load too.
+test-faults: venv
+	$(BIN)/python -m pytest tests/faults -m "long or not long"
 
 check: venv
 	$(BIN)/ruff format --check .
