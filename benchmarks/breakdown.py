@@ -19,6 +19,7 @@ from benchmarks.section import section, table
 from benchmarks.server import ROOT, UpscaleServer
 from benchmarks.stage_profile import BLS, FOLDER, OUTSIDE, WAITING
 from benchmarks.statistics import ModelTimes, statistics
+from embedded.integrity import record
 
 STAGES = {
     "encode": ("text_encoder",),
@@ -106,6 +107,7 @@ def profile_stages(repository: Path, copy: Path) -> None:
         source = path.read_text()
         path.unlink()  # it may be the repository's own file
         path.write_text(source + PROFILED)
+    record(copy)
 
 
 def link(source: str, target: str) -> None:

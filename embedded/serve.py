@@ -11,11 +11,12 @@ from typing import NoReturn
 
 import psutil
 
+from embedded.integrity import change
 from embedded.triton import Triton, has_ended
 from gateway.app import create_app
 from gateway.backends import Backends
 from gateway.readiness import Readiness
-from gateway.server import bind, http_server
+from gateway.server import ServeError, bind, http_server
 from gateway.settings import Settings
 from gateway.traces import traces_url
 from gateway.triton import TritonClient
@@ -31,6 +32,8 @@ async def serve(
 
     Raises ServeError or TritonError; either way no process and no shared memory stays behind.
     """
+    if why := change(repository):
+        raise ServeError(why)
     listener = bind(settings.host, settings.port)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

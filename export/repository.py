@@ -1,6 +1,5 @@
 """Assemble a Triton model repository from a checkpoint: sources, engines, manifest."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
+from embedded.integrity import MANIFEST, sums
 from export.checkpoint import Checkpoint
 from export.engine_choice import Choice
 from export.engines import describe, fit_config, write_engine
@@ -159,18 +159,11 @@ def write_manifest(
     checkpoint: Checkpoint, folder: Path, engines: dict[str, dict[str, object]], command: str
 ) -> None:
     """Write manifest.json: what was exported, with which tools, how exact, and every file's sum."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         **served_parameters(checkpoint),
         "command": command,
         "engines": engines,
         "tools": {tool: version(tool) for tool in TOOLS},
-        "sha256": {str(path.relative_to(folder)): sha256(path) for path in files},
+        "sha256": sums(folder),
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-
-
-def sha256(path: Path) -> str:
-    """The hexadecimal digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")

@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from embedded.integrity import record
 from embedded.triton import SHARED_MEMORY, sweep
 from tests.photographs import file_of, photograph
 from tests.server import ROOT, Server, wait_until
@@ -149,6 +150,18 @@ def test_a_model_that_does_not_load_is_told(
     broken = tmp_path / "broken"
     shutil.copytree(repositories("narrow"), broken)
     (broken / "unet" / "1" / "model.onnx").write_bytes(b"no graph")
+    record(broken)
     said = fails(tmp_path, "serve", "--repository", str(broken))
     assert "Triton ended with status 1" in said
     assert "unet" in said
+
+
+def test_a_changed_repository_is_refused_and_the_file_named(
+    repositories: Callable[[str], Path], tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(repositories("narrow"), changed)
+    source = changed / "denoise" / "1" / "model.py"
+    source.write_text(source.read_text() + "\n")
+    said = fails(tmp_path, "serve", "--repository", str(changed))
+    assert f"{source} is not the file that was exported" in said

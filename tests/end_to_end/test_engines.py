@@ -65,6 +65,7 @@ def test_an_engine_of_another_machine_is_refused_at_the_start(
     manifest = json.loads((aoti_server.repository / "manifest.json").read_text())
     manifest["engines"]["unet"]["machine"]["torch"] = "1.0"
     (repository / "manifest.json").write_text(json.dumps(manifest))
+    record(repository)
     command = [sys.executable, "-m", "cli", "serve", "--repository", str(repository), "--port", "0"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1

@@ -1,0 +1,59 @@
+"""The files of a repository against the sums in its manifest.json."""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+COMPILED = "__pycache__"  # Python's own, of the stages' sources, made when they are first run
+
+
+def sums(repository: Path) -> dict[str, str]:
+    """The hexadecimal SHA-256 of every file but the manifest, by its path in the repository."""
+    names = sorted(
+        path.relative_to(repository)
+        for path in repository.rglob("*")
+        if path.is_file() and COMPILED not in path.parts
+    )
+    names = [name for name in names if str(name) != MANIFEST]
+    with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter's lock
+        digests = pool.map(lambda name: sha256(repository / name), names)
+        return dict(zip(map(str, names), digests, strict=True))
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record(repository: Path) -> None:
+    """Write the sums of the files as they are now into a manifest in the place of the old one."""
+    path = repository / MANIFEST
+    manifest = json.loads(path.read_text()) | {"sha256": sums(repository)}
+    path.unlink()  # it may be a link to another repository's
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def change(repository: Path) -> str | None:
+    """What is not as `upscale export` left it, in a sentence, or None."""
+    path = repository / MANIFEST
+    if not path.is_file():
+        return f"{repository} is no model repository, without {MANIFEST}; `upscale export` makes one."
+    try:
+        expected = json.loads(path.read_text())["sha256"]
+    except (ValueError, TypeError, KeyError):
+        return f"{path} cannot be read or names no sums; export the repository again."
+    found = sums(repository)
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) == found.get(name):
+            continue
+        if name not in found:
+            what = "is missing"
+        elif name not in expected:
+            what = f"is not in {MANIFEST}"
+        else:
+            what = f"is not the file that was exported: its sha256 differs from {MANIFEST}"
+        return f"{repository / name} {what}. Restore it, or export the repository again."
+    return None
