@@ -40,7 +40,7 @@ def change(repository: Path) -> str | None:
     """What is not as `upscale export` left it, in a sentence, or None."""
     path = repository / MANIFEST
     if not path.is_file():
-        return f"{repository} is no model repository, without {MANIFEST}; `upscale export` makes one."
+        return f"{repository} is no model repository: no {MANIFEST}; `upscale export` makes one."
     try:
         expected = json.loads(path.read_text())["sha256"]
     except (ValueError, TypeError, KeyError):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embedded.integrity import record
 from export.triton_config import read_config
 from tests.end_to_end.test_ensemble import infer
 from tests.photographs import photograph
