@@ -6,7 +6,7 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-faults check format lock image-locks venv javascript-sdk perf-analyzer results
+.PHONY: run test test-faults check format lock image-locks venv javascript-sdk perf-analyzer results sbom licences audit
 run: venv
 	@exec $(BIN)/upscale serve
 
@@ -80,3 +80,30 @@ image-locks: venv
 		| $(COMPILE) --constraint requirements.txt -o docker/requirements-triton.txt -
 	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
 		| $(COMPILE) -o docker/requirements-build.txt -
+
+# What is installed, for those who must know: `make sbom` writes CycloneDX files, one of this
+# environment with licences and one of each image with hashes; `make licences` the table of the images'
+# licences; `make audit` asks the Python advisory database for known vulnerabilities of the images.
+# The tools run in environments of their own, so that they do not list themselves.
+SBOM := sbom
+LOCKS := $(wildcard docker/requirements-*.txt)
+CYCLONEDX := PYTHONWARNINGS=ignore $(BIN)/uvx --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py
+SBOM_OPTIONS := --pyproject pyproject.toml --output-reproducible --of JSON
+sbom: venv
+	@mkdir -p $(SBOM)
+	$(CYCLONEDX) environment $(SBOM_OPTIONS) -o $(SBOM)/environment.cdx.json $(BIN)/python
+	@for lock in $(LOCKS); do \
+		name=$${lock#docker/requirements-}; \
+		$(CYCLONEDX) requirements $(SBOM_OPTIONS) -o $(SBOM)/$${name%.txt}.cdx.json $$lock || exit 1; done
+
+licences: venv
+	@{ echo '# Licences'; echo; \
+	echo 'Of what the images install, as the packages declare it; `make licences` writes this anew.'; \
+	echo 'The CUDA libraries, which PyTorch brings along where there is a GPU, and the images of Triton'; \
+	echo 'and TensorRT are under the licences of NVIDIA.'; echo; \
+	$(BIN)/uvx --quiet pip-licenses==5.5.5 --with-system --python $(BIN)/python --format markdown --packages \
+		$$(sed -n 's/^\([A-Za-z][^=]*\)==.*/\1/p' $(LOCKS) | sort -u); } > docs/licences.md
+
+audit: venv
+	@status=0; for lock in $(LOCKS); do echo "$$lock"; \
+		$(BIN)/uvx --quiet pip-audit==2.10.1 --strict --disable-pip -r $$lock || status=1; done; exit $$status

@@ -93,7 +93,11 @@ def load_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
     """Load the pipeline. Raises ExportError when it is none or its scheduler is not served."""
     try:
         pipeline = StableDiffusionUpscalePipeline.from_pretrained(
-            folder, dtype=torch.float32, safety_checker=None, local_files_only=True
+            folder,
+            dtype=torch.float32,
+            safety_checker=None,
+            local_files_only=True,
+            use_safetensors=True,  # the other format runs code when it is read
         )
     except (OSError, ValueError, TypeError) as error:
         raise ExportError(f"{folder} holds no StableDiffusionUpscalePipeline: {error}") from error
@@ -138,7 +142,9 @@ def load_safety_checker(
             f"The safety checker in {folder} comes without a preprocessor_config.json."
         )
     try:
-        checker = StableDiffusionSafetyChecker.from_pretrained(weights, dtype=torch.float32)
+        checker = StableDiffusionSafetyChecker.from_pretrained(
+            weights, dtype=torch.float32, use_safetensors=True
+        )
     except (OSError, ValueError) as error:
         raise ExportError(f"{folder} holds no StableDiffusionSafetyChecker: {error}") from error
     return checker, extractor

@@ -1,9 +1,12 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from diffusers import PNDMScheduler
+from safetensors.torch import load_file
 
 from export.checkpoint import Defaults, load_checkpoint
 from export.errors import ExportError
@@ -91,3 +94,19 @@ def test_another_scheduler_is_refused(tmp_path: Path) -> None:
     (path / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(ExportError, match="PNDMScheduler; denoise steps a DDIMScheduler"):
         load(path)
+
+
+def test_weights_that_are_no_safetensors_are_not_read(tmp_path: Path, folder: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    weights = other / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(ExportError, match=r"diffusion_pytorch_model\.safetensors"):
+        load(other)
+    shutil.copytree(folder, other, dirs_exist_ok=True)
+    weights = other / "safety_checker" / "model.safetensors"
+    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+    weights.unlink()
+    with pytest.raises(ExportError, match=r"model\.safetensors"):
+        load(other)
