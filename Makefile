@@ -28,12 +28,13 @@ format: venv
 	$(BIN)/ruff check --fix .
 
 venv: $(VENV)/installed
-$(VENV)/installed: requirements.txt pyproject.toml
+$(VENV)/installed: requirements.txt requirements-torch.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"Python 3.11 or 3.12 is needed; {sys.executable} is {v[0]}.{v[1]}. Name one: make PYTHON=python3.12")'
 	@echo "Setting up $(VENV): a few minutes, once."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0 -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 # The JavaScript client that a test calls; npm writes the file after everything else.
@@ -59,25 +60,28 @@ results: venv perf-analyzer
 	@for name in triton http peer request growth; do \
 		$(BIN)/upscale bench $$name --record >/dev/null || exit 1; done
 
-# Write requirements.txt anew from pyproject.toml's ranges. torch keeps no local version (+cpu):
-# what is installed depends on the machine.
+# Write requirements.txt anew from pyproject.toml's ranges, with hashes. torch is pinned
+# beside; of nvidia-pytriton only the server is needed, so it comes without its dependencies.
 lock: venv
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --extra stages --extra export --extra embedded \
-		--extra bench --extra dev --output-file requirements.txt pyproject.toml
-	sed -i -e 's|^torch==.*|torch==2.13.0|' -e '/^#/d' -e '/^$$/d' requirements.txt
+		--extra bench --extra dev --output-file .pins pyproject.toml
+	{ grep '==' .pins | grep -v '^torch=='; echo nvidia-pytriton==0.7.0; } \
+		| $(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --generate-hashes \
+		--python-version 3.11 -o requirements.txt -
+	rm .pins
 
 # Write the locks of docker/: what each image installs, with hashes, for Python 3.12, at the versions
-# of requirements.txt. The stages alone need no more than their own extra.
+# that are installed here. The stages alone need no more than their own extra.
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes \
 	--python-version 3.12 --python-platform x86_64-manylinux_2_28
 EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
 image-locks: venv
-	$(COMPILE) --constraint requirements.txt -o docker/requirements-gateway.txt pyproject.toml
-	$(COMPILE) --constraint requirements.txt -o docker/requirements-export.txt --extra export pyproject.toml
+	$(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt -o docker/requirements-gateway.txt pyproject.toml
+	$(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt -o docker/requirements-export.txt --extra export pyproject.toml
 	$(BIN)/python -c '$(EXTRA) print(*p["project"]["optional-dependencies"]["stages"], sep="\n")' \
-		| $(COMPILE) --constraint requirements.txt -o docker/requirements-triton.txt -
+		| $(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt -o docker/requirements-triton.txt -
 	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
 		| $(COMPILE) -o docker/requirements-build.txt -
 

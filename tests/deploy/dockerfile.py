@@ -33,4 +33,4 @@ def locks(path: Path) -> list[Path]:
 
 def pins(lock: Path) -> dict[str, str]:
     """Version by package."""
-    return dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", lock.read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)(?: \\)?$", lock.read_text(), re.MULTILINE))

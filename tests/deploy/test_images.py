@@ -92,9 +92,7 @@ def test_stages_are_of_one_python() -> None:
     "lock", sorted(DOCKER.glob("requirements-*.txt")), ids=lambda path: path.name
 )
 def test_a_lock_has_the_versions_that_are_tested(lock: Path) -> None:
-    tested = dict(
-        line.split("==") for line in (ROOT / "requirements.txt").read_text().splitlines() if line
-    )
+    tested = pins(ROOT / "requirements.txt") | pins(ROOT / "requirements-torch.txt")
     assert pins(lock)
     for package, version in pins(lock).items():
         if package in tested:
@@ -103,6 +101,14 @@ def test_a_lock_has_the_versions_that_are_tested(lock: Path) -> None:
     for entry in re.split(r"\n(?=[a-z0-9])", text.strip()):
         assert "--hash=sha256:" in entry, entry
     assert "://" not in text
+
+
+def test_what_is_installed_here_is_pinned_by_hash_but_torch() -> None:
+    text = (ROOT / "requirements.txt").read_text()
+    for entry in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
+        assert "--hash=sha256:" in entry, entry
+    assert set(pins(ROOT / "requirements-torch.txt")) == {"torch"}
+    assert "--require-hashes -r requirements.txt" in (ROOT / "Makefile").read_text()
 
 
 def test_the_gateway_has_no_torch() -> None:
