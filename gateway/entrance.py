@@ -90,10 +90,11 @@ class Entrance:
             return
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secrets.compare_digest(
-            token.strip().encode(), expected.get_secret_value().encode()
+            token.strip().encode("latin-1"), expected.get_secret_value().encode()
         ):
             raise Unauthorized
 
     def _check_length(self, announced: str) -> None:
-        if announced.isdecimal() and int(announced) > self._settings.max_body_bytes:
+        # Python reads no number of thousands of digits.
+        if announced.isdecimal() and float(announced) > self._settings.max_body_bytes:
             raise BodyTooLarge(self._settings.max_body_bytes)
