@@ -17,6 +17,7 @@ from gateway.errors import (
     UploadTimeout,
     UpscaleError,
 )
+from gateway.metrics import CLIENT_CLOSED_REQUEST
 from gateway.settings import Settings
 
 PATHS = ("/upscale", "/upscale/")
@@ -71,6 +72,8 @@ class Entrance:
                     message = await receive()
             except TimeoutError:
                 raise self._while_parsing(UploadTimeout(self._settings.upload_timeout_s)) from None
+            if message["type"] == "http.disconnect":
+                raise HTTPException(CLIENT_CLOSED_REQUEST, "The client went away.")
             received += len(message.get("body", b""))
             is_complete = not message.get("more_body", False)
             if received > self._settings.max_body_bytes:
