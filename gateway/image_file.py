@@ -44,12 +44,21 @@ def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
             f" at most {max_pixels} are allowed."
         )
     try:
-        return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+        image.load()
+        return np.array(_to_rgb(_upright(image)))
     except InvalidImage:
         raise
     except Exception as error:
         logger.info("an upload could not be decoded: %r", error)
         raise InvalidImage("The image is damaged or cut short; it could not be decoded.") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # as broken as cameras and editors make it; the pixels are there
+        logger.info("unreadable EXIF was left aside: %r", error)
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

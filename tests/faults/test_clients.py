@@ -78,14 +78,14 @@ def test_going_away_at_any_moment(gateway: Gateway, server: Server) -> None:
     began = time.monotonic()
     assert gateway.upscale(LARGE, **fields) == expected
     seconds, moments = time.monotonic() - began, 12
-    reached: set[str] = set()
+    before = len(gateway.log())
     for moment in range(moments):
-        before = len(gateway.log())
         with connection(gateway) as client:
             client.sendall(request(LARGE, **fields))
             time.sleep(seconds * moment / moments)
-        wait_until(lambda before=before: len(gateway.log()) > before, SOON_S)
-        reached |= {name for line in gateway.log()[before:] for name in line if "_seconds" in name}
+        wait_until(lambda: places(gateway) == (0, 0), SOON_S)
+    wait_until(lambda: len(gateway.log()) >= before + moments, SOON_S)
+    reached = {name for line in gateway.log()[before:] for name in line if "_seconds" in name}
     assert {"encode_seconds", "denoise_seconds", "decode_seconds"} <= reached
     wait_until(lambda: server.metric("upscale_denoise_jobs", state="active") == 0, SOON_S)
     assert gateway.upscale(LARGE, **fields) == expected
