@@ -15,32 +15,13 @@ from gateway.errors import InvalidImage
 from gateway.image_file import read_image
 from gateway.media import OutputFormat, encode
 from tests.faults.hostile_images import HOSTILE, png_chunk
+from tests.faults.image_files import FILES, PHOTO, PIXELS
 from tests.faults.memory import MIB, bounded
-from tests.photographs import file_of, photograph, pixels_of
+from tests.photographs import file_of, pixels_of
 from tests.server import Server
 
 MAX_PIXELS = 2**20
-PHOTO = photograph("astronaut", 48, 32)
-PIXELS = np.asarray(PHOTO)
 SECRET = b"51.5007N 0.1246W"  # where the photograph was taken
-FILES: dict[str, bytes] = {
-    "PNG": file_of(PHOTO),
-    "PNG, interlaced 16-bit grey": file_of(Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257)),
-    "PNG, palette": file_of(PHOTO.convert("P"), transparency=0),
-    "JPEG": file_of(PHOTO, "JPEG"),
-    "JPEG, progressive": file_of(PHOTO, "JPEG", progressive=True),
-    "JPEG, CMYK": file_of(PHOTO.convert("CMYK"), "JPEG"),
-    "WEBP": file_of(PHOTO, "WEBP"),
-    "WEBP, lossless": file_of(PHOTO.convert("RGBA"), "WEBP", lossless=True),
-    "WEBP, animated": file_of(PHOTO, "WEBP", save_all=True, append_images=[PHOTO.rotate(9)]),
-    "GIF": file_of(PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(9)]),
-    "BMP": file_of(PHOTO, "BMP"),
-    "TIFF": file_of(PHOTO, "TIFF"),
-    **{
-        f"TIFF, {name}": file_of(PHOTO, "TIFF", compression=name)
-        for name in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")
-    },
-}
 
 
 def outcome(content: bytes) -> NDArray[np.uint8] | str:
