@@ -66,7 +66,7 @@ async def _serve(
 ) -> None:
     backends = Backends(TritonClient, settings.health_interval_s)
     readiness = backends.add(triton.url).readiness
-    server = http_server(create_app(settings, backends), GATEWAY_STOP_TIMEOUT_S)
+    server = http_server(create_app(settings, backends), settings, GATEWAY_STOP_TIMEOUT_S)
     gateway = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(_keep_running(triton, readiness, say))
     stopping = asyncio.create_task(stop.wait())

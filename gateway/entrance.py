@@ -17,6 +17,7 @@ from gateway.errors import (
     UploadTimeout,
     UpscaleError,
 )
+from gateway.metrics import CLIENT_CLOSED_REQUEST
 from gateway.settings import Settings
 
 PATHS = ("/upscale", "/upscale/")
@@ -71,6 +72,8 @@ class Entrance:
                     message = await receive()
             except TimeoutError:
                 raise self._while_parsing(UploadTimeout(self._settings.upload_timeout_s)) from None
+            if message["type"] == "http.disconnect":
+                raise HTTPException(CLIENT_CLOSED_REQUEST, "The client went away.")
             received += len(message.get("body", b""))
             is_complete = not message.get("more_body", False)
             if received > self._settings.max_body_bytes:
@@ -90,10 +93,11 @@ class Entrance:
             return
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secrets.compare_digest(
-            token.strip().encode(), expected.get_secret_value().encode()
+            token.strip().encode("latin-1"), expected.get_secret_value().encode()
         ):
             raise Unauthorized
 
     def _check_length(self, announced: str) -> None:
-        if announced.isdecimal() and int(announced) > self._settings.max_body_bytes:
+        # Python reads no number of thousands of digits.
+        if announced.isdecimal() and float(announced) > self._settings.max_body_bytes:
             raise BodyTooLarge(self._settings.max_body_bytes)

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from gateway.errors import ImageTooLarge, InvalidImage
+from gateway.image_cost import Upload, check_cost
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SHORTEST_SIDE = 8  # denoise pads shorter ones
+Image.MAX_IMAGE_PIXELS = None  # max_pixels decides
 logger = logging.getLogger("gateway")
 
 
@@ -19,12 +21,16 @@ def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
     The first frame of an animation; EXIF orientation applied; an embedded colour profile converted
     to sRGB; 16-bit grey scaled to 8; transparency composited on white.
-    Raises InvalidImage when it is no such file or damaged, ImageTooLarge past max_pixels.
+    Raises InvalidImage when it is no such file, damaged or made to keep a decoder busy,
+    ImageTooLarge past max_pixels.
     """
     if not content:
         raise InvalidImage("The image is empty.")
+    check_cost(content)
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(Upload(content), formats=FORMATS)
+    except InvalidImage:
+        raise
     except Exception as error:  # Pillow's decoders raise what they like at a broken file
         raise InvalidImage(
             "The image could not be read; send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
@@ -38,12 +44,21 @@ def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
             f" at most {max_pixels} are allowed."
         )
     try:
-        return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+        image.load()
+        return np.array(_to_rgb(_upright(image)))
     except InvalidImage:
         raise
     except Exception as error:
         logger.info("an upload could not be decoded: %r", error)
         raise InvalidImage("The image is damaged or cut short; it could not be decoded.") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # as broken as cameras and editors make it; the pixels are there
+        logger.info("unreadable EXIF was left aside: %r", error)
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ import math
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from gateway.addresses import addresses_of
 from gateway.app import create_app
 from gateway.backends import Backends
+from gateway.connection import Connection
 from gateway.settings import Settings
 from gateway.triton import TritonClient
 
@@ -33,7 +35,8 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         backends = Backends(
             TritonClient, settings.health_interval_s, addresses_of(settings.triton_url)
         )
-        server = http_server(create_app(settings, backends), math.ceil(settings.request_timeout_s))
+        stop_timeout_s = math.ceil(settings.request_timeout_s)
+        server = http_server(create_app(settings, backends), settings, stop_timeout_s)
 
         def drain() -> None:
             backends.is_draining = True
@@ -55,11 +58,13 @@ async def _announce(backends: Backends, url: str, say: Callable[[str], None]) ->
     say(f"Upscaling at {url}/upscale")
 
 
-def http_server(app: FastAPI, stop_timeout_s: int) -> uvicorn.Server:
+def http_server(app: FastAPI, settings: Settings, stop_timeout_s: int) -> uvicorn.Server:
     """stop_timeout_s: how long requests may go on after the signal to stop, seconds."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http=partial(Connection, timeout_s=settings.client_timeout_s),  # type: ignore[arg-type]
+            server_header=False,  # what serves is nobody's business
             log_config=None,  # ours: gateway/log.py
             access_log=False,
             timeout_graceful_shutdown=stop_timeout_s,

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     upload_timeout_s: float = Field(
         30.0, gt=0, description="Longest time for a request's body to arrive, seconds."
     )
+    client_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Longest time for a request's head to arrive, and for its answer to be read,"
+        " seconds.",
+    )
     request_timeout_s: float = Field(
         280.0, gt=0, description="Longest time for one request, seconds."
     )

@@ -1,0 +1,42 @@
+"""One client's connection, with a clock: uvicorn waits for a client as long as that likes."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+CHECK_INTERVAL_S = 0.5
+
+
+class Connection(H11Protocol):
+    """uvicorn's, cut off when it is the client's turn for longer than timeout_s, seconds.
+
+    That is while a request's head is to come, or a body that is refused already, and while sent
+    bytes wait for the client to read them. The body of a request that is served has the clock of
+    `Entrance`, its work that of `/upscale`; between requests uvicorn's own closes the connection.
+    """
+
+    def __init__(self, *arguments: Any, timeout_s: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._timeout_s = timeout_s
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._request = self.cycle
+        self._since = self.loop.time()
+        self._check = self.loop.call_later(CHECK_INTERVAL_S, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._check.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        is_served = self.cycle is not None and not self.cycle.response_complete
+        is_ours = is_served and self.transport.get_write_buffer_size() == 0
+        now = self.loop.time()
+        if is_ours or self.cycle is not self._request:
+            self._request, self._since = self.cycle, now
+        if now - self._since > self._timeout_s:
+            self.transport.abort()
+            return
+        self._check = self.loop.call_later(CHECK_INTERVAL_S, self._look)
