@@ -97,24 +97,29 @@ async def _announce(
 async def _keep_running(
     triton: Triton, readiness: Readiness, say: Callable[[str], None]
 ) -> NoReturn:
-    """Start Triton again when it ended or serves no more.
+    """Start Triton again when it or one of its stubs ended, or when it serves no more.
 
-    Raises TritonError when it ends before it has served: it would do so again.
+    At once and without its leave: what it worked on is lost or hangs, and the gateway asks again.
+    Raises TritonError when it fails before it has ever served: it would do so again.
     """
+    has_served = False
     while True:
-        await _until(readiness.ready, triton)
-        if not readiness.ready.is_set():
+        await _until(readiness.ready, triton, triton.stubs)
+        if readiness.ready.is_set():
+            has_served = True
+            stubs = triton.stubs()  # all of them
+            await _until(readiness.lost, triton, lambda: stubs)
+        elif not has_served:
             raise triton.failure()
-        await _until(readiness.lost, triton, triton.stubs())
         say("Triton has failed; starting it again.")
         readiness.lose()
-        await asyncio.to_thread(triton.stop)
+        await asyncio.to_thread(triton.kill)
         triton.start()
 
 
 async def _until(
-    event: asyncio.Event, triton: Triton, stubs: Sequence[psutil.Process] = ()
+    event: asyncio.Event, triton: Triton, stubs: Callable[[], Sequence[psutil.Process]]
 ) -> None:
     """Wait for the event, or for the end of Triton or of one of these."""
-    while not (event.is_set() or triton.ended() is not None or any(map(has_ended, stubs))):
+    while not (event.is_set() or triton.ended() is not None or any(map(has_ended, stubs()))):
         await asyncio.sleep(WATCH_INTERVAL_S)

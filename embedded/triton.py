@@ -172,29 +172,33 @@ class Triton:
         return self._process.poll() if self._process else None
 
     def stubs(self) -> list[psutil.Process]:
-        """The processes that run its Python models, once it serves; it never starts one again."""
+        """The processes that run its Python models; it never starts one again."""
         if self._process is None or self.ended() is not None:
             return []
         return psutil.Process(self._process.pid).children()
 
     def failure(self) -> TritonError:
-        """Why it ended, from its log."""
+        """Why it or one of its stubs ended, from its log."""
+        status = self.ended()
+        what = "One of its stubs ended" if status is None else f"Triton ended with status {status}"
         return TritonError(
-            f"Triton ended with status {self.ended()}: {reason(self.log_path)}"
-            f" Its whole log is {self.log_path}."
+            f"{what}: {reason(self.log_path)} Its whole log is {self.log_path}."
         )
 
     def stop(self) -> None:
+        """Let the process finish what it works on, then as `kill`."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_TIMEOUT_S)
+        self.kill()
+
+    def kill(self) -> None:
         """End the process and its stubs, and remove what they left in /dev/shm and /tmp."""
         if self._process is not None:
-            process = self._process
-            if process.poll() is None:
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(STOP_TIMEOUT_S)
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
             self._process = None
         remove_traces(self._prefix)
 

@@ -22,9 +22,10 @@ STATISTICS_TIMEOUT_S = 2.0
 TRIAL_SIDE = 8  # pixels
 # One tile, which is what engines work on: what they do once for a size is done before a request.
 WARM_UP_SIDE, WARM_UP_TIMEOUT_S = 128, 600.0
-# Without other requests, a trial that takes so much longer than the first one has met a dead stage:
-# denoise's answers no more and gives no error.
-IDLE_TIMEOUT_S, IDLE_TIMEOUT_FACTOR = 4.0, 10.0
+# A trial that takes so much longer than the first one, beside requests than the warm-up, while no
+# engine ends a call, has met a stage that is dead or stands still and gives no error. No call takes
+# longer: it has at most eight tiles.
+STALL_TIMEOUT_S, STALL_TIMEOUT_FACTOR = 4.0, 10.0
 logger = logging.getLogger("gateway")
 
 
@@ -45,7 +46,7 @@ class Readiness:
         self._model: ServedModel | None = None
         self._passed_at = float("-inf")
         self._requests = 0
-        self._idle_timeout_s = TRIAL_TIMEOUT_S
+        self._idle_timeout_s = self._busy_timeout_s = TRIAL_TIMEOUT_S
         self._doubted = asyncio.Event()
         self.ready = asyncio.Event()
         self.lost = asyncio.Event()
@@ -102,20 +103,23 @@ class Readiness:
         """False when Triton fails; a server too busy to answer is none that fails."""
         began = time.monotonic()
         is_idle, self._is_stalled = self._requests == 0, False
-        timeout_s = self._idle_timeout_s if is_idle else TRIAL_TIMEOUT_S
+        timeout_s = self._idle_timeout_s if is_idle else self._busy_timeout_s
         executions = await self._executions()
         try:
             async with asyncio.timeout(timeout_s):
                 model = await self._triton.served_model()
                 await self._triton.upscale(trial(model), 2 * timeout_s)  # ours ends it first
-            lasted = time.monotonic() - began
+            tried = time.monotonic()
             if not self.ready.is_set():
                 async with asyncio.timeout(WARM_UP_TIMEOUT_S):
                     await self._triton.upscale(trial(model, WARM_UP_SIDE), 2 * WARM_UP_TIMEOUT_S)
         except TimeoutError:
-            is_idle = is_idle and self._requests == 0
-            # Other gateways may keep this Triton busy, so it is dead only when it stands still.
-            self._is_stalled = is_idle and await self._executions() == executions
+            # Requests, another gateway's too, may keep this Triton busy: then it does not stand
+            # still. One that came during an idle trial may be slower than that allows for.
+            has_lasted = is_idle == (self._requests == 0)
+            self._is_stalled = has_lasted and await self._executions() == executions
+            if self._is_stalled and self.ready.is_set():
+                logger.error("Triton stands still: no answer in %.1f s", timeout_s)
             return self.ready.is_set() and not self._is_stalled
         except InsufficientCapacity:
             return self.ready.is_set()
@@ -124,7 +128,8 @@ class Readiness:
                 logger.error("Triton fails: %s", error.__cause__)
             return False
         if not self.ready.is_set():
-            self._idle_timeout_s = IDLE_TIMEOUT_S + IDLE_TIMEOUT_FACTOR * lasted
+            self._idle_timeout_s = stall_timeout_s(tried - began)
+            self._busy_timeout_s = stall_timeout_s(time.monotonic() - tried)
         self._model = model
         self._passed_at = time.monotonic()
         self.lost.clear()
@@ -132,13 +137,12 @@ class Readiness:
         return True
 
     async def _executions(self) -> int:
-        """Batches of the UNet so far; 0 when Triton does not say."""
+        """Batches of all models so far; 0 when Triton does not say."""
         try:
             async with asyncio.timeout(STATISTICS_TIMEOUT_S):
-                models = await self._triton.statistics()
+                return sum(model.executions for model in await self._triton.statistics())
         except (BackendError, TimeoutError):
             return 0
-        return sum(model.executions for model in models if model.name == "unet")
 
     async def _try_again(self) -> bool:
         await asyncio.sleep(POLL_INTERVAL_S)
@@ -150,6 +154,11 @@ class Readiness:
             self.ready.clear()
             self.lost.set()
             self._doubted.set()
+
+
+def stall_timeout_s(lasted_s: float) -> float:
+    """How long a trial may take, where another took lasted_s, before Triton is looked at."""
+    return STALL_TIMEOUT_S + STALL_TIMEOUT_FACTOR * lasted_s
 
 
 def trial(model: ServedModel, side: int = TRIAL_SIDE) -> UpscaleInputs:

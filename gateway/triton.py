@@ -39,6 +39,8 @@ BROKEN = (
     "GOAWAY",
     "End of TCP",
 )
+# Triton's words for a Python model whose process has ended; it never starts one again.
+ENDED = "Stub process"
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,6 @@ def _translated(error: Exception) -> UpscaleError:
         return InsufficientCapacity()
     if isinstance(error, InferenceServerException) and "too large for this server" in str(error):
         return ImageTooLarge(f"The {error.message()}")
-    if any(words in str(error) for words in BROKEN):
+    if any(words in str(error) for words in (*BROKEN, ENDED)):
         return ConnectionLost()
     return BackendError()

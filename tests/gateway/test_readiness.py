@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import pytest
 
@@ -68,42 +69,45 @@ def test_busy_is_not_broken() -> None:
     watched(use)
 
 
-def test_a_slow_answer_is_no_failure_beside_requests_but_without_them(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_a_slow_answer_is_no_failure_while_engines_work(
+    monkeypatch: pytest.MonkeyPatch, is_idle: bool
 ) -> None:
-    monkeypatch.setattr("gateway.readiness.IDLE_TIMEOUT_S", 0.01)
-    monkeypatch.setattr("gateway.readiness.TRIAL_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("gateway.readiness.STALL_TIMEOUT_S", 0.01)
+    executions = itertools.count()
+
+    async def statistics() -> list[ModelStatistics]:
+        return [ModelStatistics("vae_decoder", 0, next(executions), 0, 0)]
 
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        triton.delay_s = 60
-        with readiness.request():
-            tried = len(triton.inputs)
-            while len(triton.inputs) < tried + 3:
-                await asyncio.sleep(0.001)
-            assert readiness.status == "OK"
-        await readiness.lost.wait()
+        with nullcontext() if is_idle else readiness.request():
+            with monkeypatch.context() as patch:
+                patch.setattr(triton, "statistics", statistics)
+                triton.delay_s = 60
+                tried = len(triton.inputs)
+                while len(triton.inputs) < tried + 3:
+                    await asyncio.sleep(0.001)
+                assert readiness.status == "OK"
+            await readiness.lost.wait()  # they stand still
 
     watched(use)
 
 
-def test_a_slow_answer_is_no_failure_while_others_keep_triton_busy(
+def test_a_slow_answer_is_no_failure_when_a_request_came_since(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.readiness.IDLE_TIMEOUT_S", 0.01)
-    executions = itertools.count()
-
-    async def statistics() -> list[ModelStatistics]:
-        return [ModelStatistics("unet", 0, next(executions), 0, 0)]
+    monkeypatch.setattr("gateway.readiness.STALL_TIMEOUT_S", 0.05)
 
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(triton, "statistics", statistics)
-            triton.delay_s = 60
-            tried = len(triton.inputs)
-            while len(triton.inputs) < tried + 3:
+        triton.delay_s = 60
+        tried = len(triton.inputs)
+        while len(triton.inputs) == tried:
+            await asyncio.sleep(0.001)
+        monkeypatch.setattr(readiness, "_busy_timeout_s", 60)
+        with readiness.request():
+            while len(triton.inputs) == tried + 1:  # the trial beside it
                 await asyncio.sleep(0.001)
             assert readiness.status == "OK"
-        await readiness.lost.wait()
 
     watched(use)
 

@@ -16,7 +16,7 @@ from gateway.triton import _translated
         ("insufficient capacity: 72 requests are being worked on", InsufficientCapacity),
         ("image is too large for this server: 9 x 9 pixels take 1 MB", ImageTooLarge),
         ("Request for unknown model: 'denoise' is not ready", BackendError),
-        ("Stub process 'decode_0_0' is not healthy.", BackendError),
+        ("unet: Stub process 'unet_0_0' is not healthy.", ConnectionLost),
     ],
 )
 def test_an_error_is_told_by_its_words(words: str, kind: type[Exception]) -> None:
