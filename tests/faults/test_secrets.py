@@ -18,8 +18,9 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from gateway.log import configure_log
+from gateway.readiness import Readiness
 from tests.faults.raw_http import answer, connection
-from tests.gateway.test_app import FakeTriton, Readiness, post, run
+from tests.gateway.test_app import FakeTriton, post, run
 from tests.photographs import file_of, photograph
 from tests.server import Gateway, Server, wait_until
 
