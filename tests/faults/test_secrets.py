@@ -119,6 +119,12 @@ def test_no_log_has_a_token_a_key_or_a_prompt(guarded: Gateway, server: Server) 
         assert secret not in logged
 
 
+def test_a_path_cannot_write_a_line_of_the_log(guarded: Gateway) -> None:
+    path = "/%1B%5B31m%0Aforged"
+    assert guarded.get(path).status_code == 404
+    wait_until(lambda: any(line.get("path") == path for line in guarded.log()), 5)
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_bug_does_not_tell_what_it_worked_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_terminal: bool
