@@ -175,8 +175,9 @@ class ErrorAnswers:
 def error_response(
     status: int, message: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """The contract's HTTPError."""
-    return JSONResponse({"detail": {"msg": message}}, status, headers)
+    """The contract's HTTPError. What is said again of a caller's values may be no Unicode."""
+    text = message.encode("utf-8", "replace").decode()
+    return JSONResponse({"detail": {"msg": text}}, status, headers)
 
 
 def add_error_handlers(app: FastAPI, answers: ErrorAnswers) -> None:

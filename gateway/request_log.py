@@ -1,6 +1,7 @@
 """One line of the log, one count and one id for every request."""
 
 import time
+from urllib.parse import quote
 
 import structlog
 from opentelemetry import trace
@@ -67,7 +68,7 @@ class RequestLog:
         logger.info(
             "request",
             method=scope["method"],
-            path=scope["path"],
+            path=quote(scope["path"]),  # a terminal obeys what it decodes to
             status=status,
             seconds=round(seconds, 6),
             **{f"{part}_seconds": round(part_seconds, 6) for part, part_seconds in parts.items()},

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def head(path: str = "/upscale", **headers: str) -> Scope:
 
 
 def ask(
-    scope: Scope, body: list[bytes], capacity: Capacity | None = None, **settings: Any
+    scope: Scope, body: Sequence[bytes | None], capacity: Capacity | None = None, **settings: Any
 ) -> tuple[int, str, int]:
     """Status, message and how many parts of the body were read; after the last one, silence."""
     read = 0
@@ -39,6 +40,8 @@ def ask(
         if read == len(body):
             await asyncio.sleep(60)
         read += 1
+        if body[read - 1] is None:  # the client went away
+            return {"type": "http.disconnect"}
         return {"type": "http.request", "body": body[read - 1], "more_body": True}
 
     async def send(message: Message) -> None:
@@ -70,6 +73,24 @@ def ask(
 def test_a_wrong_token_is_refused_unread(token: str) -> None:
     status, message, read = ask(head(authorization=token), [b"x"], auth_token=SecretStr("right"))
     assert (status, message, read) == (401, "Invalid bearer token.", 0)
+
+
+@pytest.mark.parametrize("letters", ["right", "r\xe9\xdft", "\u6b63"])
+def test_the_right_token_is_let_in(letters: str) -> None:
+    """As curl sends it: in UTF-8."""
+    scope = head(authorization=f"Bearer {letters}", content_length="11")
+    status, _, _ = ask(scope, [], auth_token=SecretStr(letters), max_body_bytes=10)
+    assert status == 413
+
+
+def test_a_length_that_python_reads_as_no_number_is_too_large() -> None:
+    assert ask(head(content_length="9" * 5000), [b"x"])[::2] == (413, 0)
+
+
+def test_who_goes_away_in_the_upload_is_told_nothing_and_counted() -> None:
+    gone = [b"x", None]
+    status, _, _ = ask(head(), gone)
+    assert status == 499
 
 
 def test_an_announced_body_that_is_too_large_is_refused_unread() -> None:
