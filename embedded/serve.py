@@ -73,7 +73,7 @@ async def _serve(
         if keeping.done():
             keeping.result()
     finally:
-        backends.is_draining = True
+        backends.drain(GATEWAY_STOP_TIMEOUT_S)
         for task in (stopping, announcing):
             task.cancel()
         server.should_exit = True

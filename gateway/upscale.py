@@ -12,11 +12,7 @@ from gateway.backends import Backends
 from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
 from gateway.durations import timed
-from gateway.errors import (
-    ErrorAnswers,
-    InvalidRequest,
-    RequestTimeout,
-)
+from gateway.errors import ErrorAnswers, InvalidRequest
 from gateway.events import MEDIA_TYPE, Course, event_response
 from gateway.image_file import read_image
 from gateway.media import OutputFormat, check_size, encode
@@ -143,15 +139,12 @@ def upscale_router(
         deadline, base_url = request.state.deadline, str(request.base_url)
 
         async def work(course: Course | None) -> bytes:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    upscaled = await in_turn(inputs, deadline, course)
-                    with timed("write_image"):
-                        content = await asyncio.to_thread(encode, upscaled.image, output_format)
-                    with timed("publish"):
-                        url = await media.publish(content, output_format, base_url)
-            except TimeoutError as error:
-                raise RequestTimeout(settings.request_timeout_s) from error
+            async with backends.deadlines.until(deadline, settings.request_timeout_s):
+                upscaled = await in_turn(inputs, deadline, course)
+                with timed("write_image"):
+                    content = await asyncio.to_thread(encode, upscaled.image, output_format)
+                with timed("publish"):
+                    url = await media.publish(content, output_format, base_url)
             with timed("write_json"):
                 return await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
 
