@@ -1,5 +1,6 @@
 """Servers with a small disk of their own in the place of a folder, which nobody else sees."""
 
+import os
 from pathlib import Path
 
 from tests.server import Gateway, Server
@@ -52,8 +53,6 @@ def seen_by(server: Server, folder: Path) -> Path:
 
 def fill(folder: Path, leave: int = 0) -> Path:
     """Write a file that leaves so many bytes of the disk free."""
-    import os
-
     path = folder / "fill"
     found = os.statvfs(folder)
     path.write_bytes(bytes(max(0, found.f_bavail * found.f_frsize - leave)))

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from tests.server import Gateway, Server, wait_until
 
 BIG = file_of(photograph("coffee", 256, 256))
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+UNEXPECTED = "The server failed unexpectedly; the fault is in its log."
 FAILED = "The upscaling backend failed; try again."
 NOT_STORED = "The result could not be stored; try again."
 FIELDS = {"num_inference_steps": 2, "seed": 1}
@@ -144,3 +145,43 @@ def limit(process: psutil.Process, kind: int, soft: int) -> Iterator[None]:
     finally:
         if process.is_running():
             process.rlimit(kind, before)
+
+
+def process_of(server: Server, part: str) -> psutil.Process:
+    return psutil.Process(server.process.pid) if part == "gateway" else part_of(server, part)
+
+
+@pytest.mark.parametrize("part", ["gateway", "decode", "unet"])
+def test_a_big_image_without_memory_fails_or_is_made_anew_alone(limited: Server, part: str) -> None:
+    """Gateway and decode tell it; an engine ends, and all that was lost with it is made anew."""
+    expected = limited.upscale(IMAGE, **FIELDS)
+    process = process_of(limited, part)
+    with limit(process, psutil.RLIMIT_AS, process.memory_info().vms + 5_000_000):
+        response = limited.post(BIG, **FIELDS)
+        assert limited.upscale(IMAGE, **FIELDS) == expected
+    if response.status_code != 200:
+        assert response.status_code == 500
+        assert response.json()["detail"]["msg"] in (FAILED, UNEXPECTED)
+    wait_until(lambda: is_healthy(limited), WHOLE_S)
+    assert limited.upscale(IMAGE, **FIELDS) == expected
+
+
+def test_without_descriptors_connections_wait_and_none_is_lost(limited: Server) -> None:
+    gateway = process_of(limited, "gateway")
+    address = urlsplit(limited.url)
+    expected = limited.upscale(IMAGE, **FIELDS)
+    with (
+        limit(gateway, psutil.RLIMIT_NOFILE, gateway.num_fds() + 8),
+        ThreadPoolExecutor(4) as pool,
+        ExitStack() as idle,
+    ):
+        for _ in range(20):  # more than it may have
+            idle.enter_context(
+                socket.create_connection((address.hostname or "", address.port or 0))
+            )
+        waiting = [pool.submit(limited.upscale, IMAGE, **FIELDS) for _ in range(4)]
+        time.sleep(1)
+        assert not any(request.done() for request in waiting)
+        idle.close()
+        assert {request.result() for request in waiting} == {expected}
+    assert is_healthy(limited)
