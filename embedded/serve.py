@@ -22,6 +22,7 @@ from gateway.traces import traces_url
 from gateway.triton import TritonClient
 
 WATCH_INTERVAL_S = 0.5
+START_INTERVAL_S = 2.0
 GATEWAY_STOP_TIMEOUT_S = 30
 
 
@@ -76,7 +77,7 @@ async def _serve(
         if keeping.done():
             keeping.result()
     finally:
-        backends.is_draining = True
+        backends.drain(GATEWAY_STOP_TIMEOUT_S)
         for task in (stopping, announcing):
             task.cancel()
         server.should_exit = True
@@ -104,22 +105,37 @@ async def _keep_running(
     """
     has_served = False
     while True:
-        await _until(readiness.ready, triton, triton.stubs)
+        await _until(readiness.ready, triton)
         if readiness.ready.is_set():
             has_served = True
-            stubs = triton.stubs()  # all of them
-            await _until(readiness.lost, triton, lambda: stubs)
+            await _until(readiness.lost, triton, triton.stubs())
         elif not has_served:
             raise triton.failure()
         say("Triton has failed; starting it again.")
         readiness.lose()
+        while not await _started_again(triton, say):
+            await asyncio.sleep(START_INTERVAL_S)
+
+
+async def _started_again(triton: Triton, say: Callable[[str], None]) -> bool:
+    """Whether it could be; what the machine has run out of may come back."""
+    try:
         await asyncio.to_thread(triton.kill)
         triton.start()
+    except OSError as error:
+        say(f"Triton cannot be started: {error}. Trying again.")
+        return False
+    return True
 
 
 async def _until(
-    event: asyncio.Event, triton: Triton, stubs: Callable[[], Sequence[psutil.Process]]
+    event: asyncio.Event, triton: Triton, stubs: Sequence[psutil.Process] | None = None
 ) -> None:
-    """Wait for the event, or for the end of Triton or of one of these."""
-    while not (event.is_set() or triton.ended() is not None or any(map(has_ended, stubs()))):
+    """Wait for the event, or for the end of Triton or of one of its stubs.
+
+    stubs: all of them; None: those that there are at each look, which costs more.
+    """
+    while not event.is_set() and triton.ended() is None:
+        if any(map(has_ended, triton.stubs() if stubs is None else stubs)):
+            return
         await asyncio.sleep(WATCH_INTERVAL_S)

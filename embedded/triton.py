@@ -64,8 +64,16 @@ class Wheel:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Also when its parent has not collected it, as Triton does not."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    """Also when its parent has not collected it, as Triton does not.
+
+    Not when that cannot be seen: where this process may open no more files, nobody has ended.
+    """
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except OSError:
+        return False
 
 
 class Triton:
@@ -175,15 +183,16 @@ class Triton:
         """The processes that run its Python models; it never starts one again."""
         if self._process is None or self.ended() is not None:
             return []
-        return psutil.Process(self._process.pid).children()
+        try:
+            return psutil.Process(self._process.pid).children()
+        except OSError:  # no file may be opened now
+            return []
 
     def failure(self) -> TritonError:
         """Why it or one of its stubs ended, from its log."""
         status = self.ended()
         what = "One of its stubs ended" if status is None else f"Triton ended with status {status}"
-        return TritonError(
-            f"{what}: {reason(self.log_path)} Its whole log is {self.log_path}."
-        )
+        return TritonError(f"{what}: {reason(self.log_path)} Its whole log is {self.log_path}.")
 
     def stop(self) -> None:
         """Let the process finish what it works on, then as `kill`."""

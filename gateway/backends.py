@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from gateway.deadlines import Deadlines
 from gateway.errors import BackendError, ConnectionLost, NotReady
 from gateway.metrics import ModelStatistics
 from gateway.readiness import Readiness
@@ -77,6 +78,7 @@ class Backends:
         self._backends: dict[str, Backend] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self.deadlines = Deadlines()
         self.is_draining = False
 
     @property
@@ -93,6 +95,11 @@ class Backends:
             return "IDLE"
         statuses = {backend.readiness.status for backend in self._backends.values()}
         return next((status for status in ("OK", "ERROR") if status in statuses), "LOADING")
+
+    def drain(self, within_s: float) -> None:
+        """Say IDLE from now on, and let no request take longer than so many seconds."""
+        self.is_draining = True
+        self.deadlines.end(within_s)
 
     def ready(self) -> list[Backend]:
         """Those that serve."""

@@ -8,10 +8,11 @@ UpscaleError
   UploadTimeout           the body took too long to arrive
   Unauthorized            no token, or a wrong one
   InsufficientCapacity    too busy; go-livepeer hands the job to another node
+    Stopping              the server ends before the request could
   NotReady                no model is being served yet, or no longer
   RequestTimeout          the whole request took too long
   BackendError            Triton failed; its words stay in the log
-    ConnectionLost        it could not be reached, or its process ended
+    ConnectionLost        it could not be reached, or it or a process of its ended
   MediaError              the result has no place; the reason stays in the log
 """
 
@@ -76,8 +77,15 @@ class InsufficientCapacity(UpscaleError):
 
     headers: ClassVar = {"Retry-After": "5"}
 
+    def __init__(self, why: str = "too many requests are waiting; try again later.") -> None:
+        super().__init__(f"insufficient capacity: {why}")
+
+
+class Stopping(InsufficientCapacity):
+    """The server was asked to end and could not finish the request before."""
+
     def __init__(self) -> None:
-        super().__init__("insufficient capacity: too many requests are waiting; try again later.")
+        super().__init__("this server is being stopped; try again elsewhere or later.")
 
 
 class NotReady(UpscaleError):
@@ -105,7 +113,7 @@ class BackendError(UpscaleError):
 
 
 class ConnectionLost(BackendError):
-    """The connection to Triton failed before an answer."""
+    """The connection to Triton failed before an answer, or Triton ends."""
 
 
 class MediaError(UpscaleError):

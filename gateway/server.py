@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.triton import TritonClient
 
 ANNOUNCE_INTERVAL_S = 0.1
+SEND_TIMEOUT_S = 5
 
 
 class ServeError(Exception):
@@ -35,11 +36,11 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         backends = Backends(
             TritonClient, settings.health_interval_s, addresses_of(settings.triton_url)
         )
-        stop_timeout_s = math.ceil(settings.request_timeout_s)
-        server = http_server(create_app(settings, backends), settings, stop_timeout_s)
+        app = create_app(settings, backends)
+        server = http_server(app, settings, settings.request_timeout_s)
 
         def drain() -> None:
-            backends.is_draining = True
+            backends.drain(settings.request_timeout_s)
             server.should_exit = True
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -58,8 +59,11 @@ async def _announce(backends: Backends, url: str, say: Callable[[str], None]) ->
     say(f"Upscaling at {url}/upscale")
 
 
-def http_server(app: FastAPI, settings: Settings, stop_timeout_s: int) -> uvicorn.Server:
-    """stop_timeout_s: how long requests may go on after the signal to stop, seconds."""
+def http_server(app: FastAPI, settings: Settings, stop_timeout_s: float) -> uvicorn.Server:
+    """stop_timeout_s: how long requests may go on after the signal to stop, seconds.
+
+    Those that are given up then have a little longer for their answers to be sent.
+    """
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -67,7 +71,7 @@ def http_server(app: FastAPI, settings: Settings, stop_timeout_s: int) -> uvicor
             server_header=False,  # what serves is nobody's business
             log_config=None,  # ours: gateway/log.py
             access_log=False,
-            timeout_graceful_shutdown=stop_timeout_s,
+            timeout_graceful_shutdown=math.ceil(stop_timeout_s) + SEND_TIMEOUT_S,
         )
     )
 

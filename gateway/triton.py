@@ -39,8 +39,9 @@ BROKEN = (
     "GOAWAY",
     "End of TCP",
 )
-# Triton's words for a Python model whose process has ended; it never starts one again.
-ENDED = "Stub process"
+# Triton's words when the process of a Python model has ended, which it never starts again, and when
+# it was asked to end: then its stages can call no engine any more, also for what they work on.
+ENDED = ("Stub process", "Server not ready", "no available versions", "not at ready state")
 
 
 @dataclass(frozen=True)
@@ -248,6 +249,6 @@ def _translated(error: Exception) -> UpscaleError:
         return InsufficientCapacity()
     if isinstance(error, InferenceServerException) and "too large for this server" in str(error):
         return ImageTooLarge(f"The {error.message()}")
-    if any(words in str(error) for words in (*BROKEN, ENDED)):
+    if any(words in str(error) for words in BROKEN + ENDED):
         return ConnectionLost()
     return BackendError()

@@ -2,10 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from contextvars import copy_context
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -18,11 +17,7 @@ from gateway.backends import Backends
 from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
 from gateway.durations import timed
-from gateway.errors import (
-    ErrorAnswers,
-    InvalidRequest,
-    RequestTimeout,
-)
+from gateway.errors import ErrorAnswers, InvalidRequest
 from gateway.events import MEDIA_TYPE, Course, event_response
 from gateway.image_file import read_image
 from gateway.media import OutputFormat, check_size, encode
@@ -133,9 +128,11 @@ def upscale_router(
         check_prompts(settings.max_prompt_chars, prompt=prompt, negative_prompt=negative_prompt)
         check(model, model_id, num_inference_steps, noise_level, safety_check)
         seed = secrets.randbits(32) if seed is None else seed
+        deadline, base_url = request.state.deadline, str(request.base_url)
+        in_time = partial(backends.deadlines.until, deadline, settings.request_timeout_s)
         with timed("read_image"):
             content = await image.read()
-            async with in_time(request.state.deadline):
+            async with in_time():
                 pixels = await read(content)
         check_size(SCALE * pixels.shape[0], SCALE * pixels.shape[1], output_format)
         inputs = UpscaleInputs(
@@ -150,10 +147,9 @@ def upscale_router(
             noise_level=model.noise_level if noise_level is None else noise_level,
             safety_check=safety_check,
         )
-        deadline, base_url = request.state.deadline, str(request.base_url)
 
         async def work(course: Course | None) -> bytes:
-            async with in_time(deadline):
+            async with in_time():
                 upscaled = await in_turn(inputs, deadline, course)
                 with timed("write_image"):
                     content = await asyncio.to_thread(encode, upscaled.image, output_format)
@@ -169,14 +165,6 @@ def upscale_router(
         except ClientDisconnect:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         return Response(body, media_type="application/json")
-
-    @asynccontextmanager
-    async def in_time(deadline: float) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout_at(deadline):
-                yield
-        except TimeoutError as error:
-            raise RequestTimeout(settings.request_timeout_s) from error
 
     async def read(content: bytes) -> NDArray[np.uint8]:
         in_context = copy_context().run  # so that what it logs names the request

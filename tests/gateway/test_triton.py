@@ -16,6 +16,8 @@ from gateway.triton import _translated
         ("insufficient capacity: 72 requests are being worked on", InsufficientCapacity),
         ("image is too large for this server: 9 x 9 pixels take 1 MB", ImageTooLarge),
         ("Request for unknown model: 'denoise' is not ready", BackendError),
+        ("unet: Model unet - Error when running inference: Server not ready", ConnectionLost),
+        ("Request for unknown model: 'encode' has no available versions", ConnectionLost),
         ("unet: Stub process 'unet_0_0' is not healthy.", ConnectionLost),
     ],
 )

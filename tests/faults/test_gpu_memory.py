@@ -1,0 +1,43 @@
+"""The GPU has no memory left, as the engine tells it."""
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from embedded.triton import Triton
+from tests.faults.parts import IMAGE
+from tests.server import Gateway, png_of, wait_until
+
+UNET = Path(__file__).with_name("unet_out_of_memory.py")
+FAILED = "The upscaling backend failed; try again."
+
+
+def test_each_request_of_a_call_gets_one_clean_error_and_the_next_call_works(
+    repositories: Callable[[str], Path], tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(repositories("narrow"), repository)
+    unet = repository / "unet"
+    config = (unet / "config.pbtxt").read_text()
+    (unet / "config.pbtxt").write_text(config.replace('"onnxruntime"', '"python"'))
+    shutil.copy(UNET, unet / "1" / "model.py")
+    fields = {"num_inference_steps": 30, "seed": 1}
+    with (
+        Triton(repository, tmp_path / "log") as triton,
+        Gateway(triton.url, HEALTH_INTERVAL_S="3") as gateway,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        wait_until(lambda: gateway.get("/health").status_code == 200, 120)
+        expected = gateway.upscale(IMAGE, **fields)
+        answers = list(pool.map(lambda _: gateway.post(IMAGE, **fields), range(8)))
+        failed = [answer for answer in answers if answer.status_code != 200]
+        assert failed, "eight at once do not fit"
+        for answer in failed:
+            assert answer.status_code == 500
+            assert answer.json() == {"detail": {"msg": FAILED}}
+        assert {png_of(a) for a in answers if a.status_code == 200} <= {expected}
+        assert gateway.upscale(IMAGE, **fields) == expected
+        assert gateway.get("/health").status_code == 200
+        logged = [line["event"] for line in gateway.log()]
+        assert any("CUDA out of memory" in event for event in logged)
