@@ -12,9 +12,7 @@ from diffusers import AutoencoderKL
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
 from demo.assemble import assemble as write_model
-from demo.decoder import SHARPENING, sample, sharpen, train_decoder
-from demo.latents import Latents, encode, importance, normalize
-from demo.mean import load_mean, train_mean
+from demo.latents import encode, normalize
 from demo.pictures import Pictures, load_pictures
 from demo.safety import train_safety
 from demo.text import embedding, make_text_encoder, make_tokenizer
@@ -35,8 +33,8 @@ WORK, SCENES, CROPS, SEED = Path("demo/work"), 800, 1600, 0
 def vae(
     work: Work = WORK,
     device: Device = "cpu",
-    minutes: Minutes = 16,
-    batch_size: Batch = 8,
+    minutes: Minutes = 45,
+    batch_size: Batch = 4,
     seed: Seed = SEED,
 ) -> None:
     """Stage 1: the autoencoder."""
@@ -47,58 +45,18 @@ def vae(
 
 
 @app.command()
-def mean(
-    work: Work = WORK,
-    device: Device = "cpu",
-    minutes: Minutes = 6,
-    crops: Crops = CROPS,
-    seed: Seed = SEED,
-) -> None:
-    """Stage 2: what can be foreseen of the autoencoder's latents."""
-    latents = load_latents(work, device, crops, seed)
-    train_mean(latents, load_weights(work, latents), work, device, minutes, seed)
-
-
-@app.command()
 def unet(
     work: Work = WORK,
     device: Device = "cpu",
-    minutes: Minutes = 60,
+    minutes: Minutes = 40,
     batch_size: Batch = 16,
     crops: Crops = CROPS,
     seed: Seed = SEED,
 ) -> None:
-    """Stage 3: the UNet, for the autoencoder of stage 1."""
-    latents = load_latents(work, device, crops, seed)
-    train_unet(
-        latents,
-        load_text(seed),
-        load_mean(work),
-        load_weights(work, latents),
-        work,
-        device,
-        minutes,
-        batch_size,
-        seed,
-    )
-
-
-@app.command()
-def decoder(
-    work: Work = WORK,
-    device: Device = "cpu",
-    minutes: Minutes = 8,
-    batches: Annotated[int, typer.Option(help="Batches to let the UNet make, of each size.")] = 60,
-    crops: Crops = CROPS,
-    seed: Seed = SEED,
-) -> None:
-    """Stage 4: the decoder, further, on what the UNet makes."""
-    latents, average = load_latents(work, device, crops, seed), load_average(work).to(device)
-    samples = sample(average, load_text(seed), latents, batches, device, seed)
-    autoencoder = AutoencoderKL.from_pretrained(work / "vae")
-    train_decoder(autoencoder, samples, work, device, minutes, seed)
-    sharpen(autoencoder, samples, SHARPENING, device)
-    autoencoder.to("cpu").save_pretrained(work / "vae_decoder")
+    """Stage 2: the UNet, for the autoencoder of stage 1."""
+    autoencoder = AutoencoderKL.from_pretrained(work / "vae").to(device)
+    latents = encode(autoencoder, load(work, seed), crops, device, seed, work)
+    train_unet(latents, load_text(seed), work, device, minutes, batch_size, seed)
 
 
 @app.command()
@@ -109,7 +67,7 @@ def safety(
     batch_size: Batch = 32,
     seed: Seed = SEED,
 ) -> None:
-    """Stage 5: the safety checker."""
+    """Stage 3: the safety checker."""
     checker = train_safety(load(work, seed), device, steps, batch_size, seed)
     checker.to("cpu").save_pretrained(work / "safety_checker")
 
@@ -120,9 +78,9 @@ def assemble(
     output: Annotated[Path, typer.Option(help="The model's folder.")] = Path("demo/model"),
     seed: Seed = SEED,
 ) -> None:
-    """Stage 6: write the model's folder."""
+    """Stage 4: write the model's folder."""
     write_model(
-        AutoencoderKL.from_pretrained(work / "vae_decoder"),
+        AutoencoderKL.from_pretrained(work / "vae"),
         load_average(work),
         StableDiffusionSafetyChecker.from_pretrained(work / "safety_checker"),
         output,
@@ -132,24 +90,11 @@ def assemble(
 
 @app.command(name="all")
 def everything(work: Work = WORK, device: Device = "cpu", seed: Seed = SEED) -> None:
-    """All six stages, about an hour and a half on two cores."""
+    """All four stages, about an hour and a half on two cores."""
     vae(work=work, device=device, seed=seed)
-    mean(work=work, device=device, seed=seed)
     unet(work=work, device=device, seed=seed)
-    decoder(work=work, device=device, seed=seed)
     safety(work=work, device=device, seed=seed)
     assemble(work=work, seed=seed)
-
-
-def load_latents(work: Path, device: str, crops: int, seed: int) -> Latents:
-    """The encoded crops; the first time they are encoded."""
-    autoencoder = AutoencoderKL.from_pretrained(work / "vae").to(device)
-    return encode(autoencoder, load(work, seed), crops, device, seed, work)
-
-
-def load_weights(work: Path, latents: Latents) -> torch.Tensor:
-    """How much each channel of the latents shows, [4, 1, 1]."""
-    return importance(AutoencoderKL.from_pretrained(work / "vae"), latents)
 
 
 def load_text(seed: int) -> torch.Tensor:
