@@ -34,9 +34,9 @@ COLOR_NOISE = 0.018  # of the small picture at noise level 0, and the UNet's own
 WEIGHTS = {
     "critic": 0.0,  # trains itself
     "encoded": 3.0,
-    "foreseen": 4.0,
-    "energy": 20.0,
-    "texture": 0.06,
+    "foreseen": 7.0,
+    "energy": 12.0,
+    "texture": 0.02,
     "colors": 3.0,
     "kl": 1e-3,
 }
