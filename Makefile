@@ -2,20 +2,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test check format lock venv
+.PHONY: run test test-faults check format lock image-locks venv javascript-sdk perf-analyzer results
 run: venv
 	@exec $(BIN)/upscale serve
 
-test: check
+test: javascript-sdk perf-analyzer check
 	$(BIN)/python -m pytest
+
+# What breaks the running server on purpose, the long cases and the half hour of mixed load too.
+test-faults: venv
+	$(BIN)/python -m pytest tests/faults -m "long or not long"
 
 check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy cli.py client gateway export embedded/*.py demo benchmarks tests model_repository/*.py $(filter-out $(MODELS),$(wildcard model_repository/*/1/*.py))
+	$(BIN)/mypy cli.py client gateway export embedded/*.py embedded/backends/*.py demo benchmarks tests model_repository/*.py $(filter-out $(MODELS),$(wildcard model_repository/*/1/*.py))
 	@for model in $(MODELS); do echo "mypy $$model"; $(BIN)/mypy $$model || exit 1; done
 
 format: venv
@@ -31,11 +36,47 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0 -e .
 	@touch $@
 
+# The JavaScript client that a test calls; npm writes the file after everything else.
+javascript-sdk: $(JAVASCRIPT_SDK)/node_modules/.package-lock.json
+$(JAVASCRIPT_SDK)/node_modules/.package-lock.json: $(JAVASCRIPT_SDK)/package-lock.json
+	@command -v npm >/dev/null || { echo "The tests need Node.js 20 or newer with npm, which is not on the PATH."; exit 1; }
+	@cd $(JAVASCRIPT_SDK) && npm ci --no-audit --no-fund
+	@touch $@
+
+# NVIDIA's load generator, which `upscale bench triton` finds there. No later wheel has it; the two
+# libraries that it needs are in Triton's own wheel.
+perf-analyzer: .perf_analyzer/installed
+.perf_analyzer/installed: $(VENV)/installed
+	@rm -rf .perf_analyzer && mkdir -p .perf_analyzer/lib
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+		--target .perf_analyzer tritonclient==2.50.0
+	@ln -s $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia_pytriton.libs/libb64-*.so.0d .perf_analyzer/lib/libb64.so.0d
+	@ln -s $(CURDIR)/$(VENV)/lib/python3.*/site-packages/nvidia_pytriton.libs/libcudart-*.so.12.* .perf_analyzer/lib/libcudart.so.12
+	@touch $@
+
+# Measure everything in benchmarks/RESULTS.md anew; best on a machine that does nothing else.
+results: venv perf-analyzer
+	@for name in triton http peer request growth; do \
+		$(BIN)/upscale bench $$name --record >/dev/null || exit 1; done
+
 # Write requirements.txt anew from pyproject.toml's ranges. torch keeps no local version (+cpu):
 # what is installed depends on the machine.
 lock: venv
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --extra stages --extra export --extra embedded \
-		--extra dev --output-file requirements.txt pyproject.toml
+		--extra bench --extra dev --output-file requirements.txt pyproject.toml
 	sed -i -e 's|^torch==.*|torch==2.13.0|' -e '/^#/d' -e '/^$$/d' requirements.txt
+
+# Write the locks of docker/: what each image installs, with hashes, for Python 3.12, at the versions
+# of requirements.txt. The stages alone need no more than their own extra.
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes \
+	--python-version 3.12 --python-platform x86_64-manylinux_2_28
+EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
+image-locks: venv
+	$(COMPILE) --constraint requirements.txt -o docker/requirements-gateway.txt pyproject.toml
+	$(COMPILE) --constraint requirements.txt -o docker/requirements-export.txt --extra export pyproject.toml
+	$(BIN)/python -c '$(EXTRA) print(*p["project"]["optional-dependencies"]["stages"], sep="\n")' \
+		| $(COMPILE) --constraint requirements.txt -o docker/requirements-triton.txt -
+	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
+		| $(COMPILE) -o docker/requirements-build.txt -

@@ -1,12 +1,15 @@
 """The command `upscale`. Subcommands import what they need, so that none pays for another."""
 
 import asyncio
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
+from benchmarks.command import app as bench
 from client.output_format import OutputFormat
 
 app = typer.Typer(
@@ -15,13 +18,16 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
+app.add_typer(bench, name="bench")
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 @app.command()
 def export(
     model: Annotated[str, typer.Option(help="Hugging Face id or diffusers folder.")],
-    output: Annotated[Path, typer.Option(help="Folder for the repository; must not exist.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the repository; must not exist.")
+    ] = None,
     revision: Annotated[
         str | None, typer.Option(help="Commit, tag or branch of a Hugging Face id.")
     ] = None,
@@ -35,26 +41,77 @@ def export(
     model_id: Annotated[
         str | None, typer.Option(help="The id to serve it under; default: the model's name.")
     ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="onnx, aoti or tensorrt: for all networks, or for one as unet=aoti; repeat it."
+            " Default: onnx."
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="fp32, fp16 or bf16: for all networks that can, or for one as unet=bf16; repeat"
+            " it. Default: fp32; with a GPU fp16 for unet and text_encoder."
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing: build, verify and time every engine that this machine can have,"
+            " and print a table.",
+        ),
+    ] = False,
 ) -> None:
     """Turn a diffusers checkpoint into a Triton model repository."""
+    if check == (output is not None):
+        raise typer.BadParameter("name --output, or --check, which writes nothing.")
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn  # noqa: PLC0415
 
     from export.quiet import quiet_libraries  # noqa: PLC0415
 
     quiet_libraries()  # before the imports below, which bring warnings of their own
 
+    from export.check import check_engines  # noqa: PLC0415
     from export.checkpoint import load_checkpoint  # noqa: PLC0415
+    from export.engine_choice import choose, has_gpu  # noqa: PLC0415
     from export.errors import ExportError  # noqa: PLC0415
+    from export.networks import networks_of  # noqa: PLC0415
     from export.repository import export_repository  # noqa: PLC0415
 
     columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
     try:
         with Progress(*columns, console=console) as progress:
             checkpoint = load_checkpoint(model, revision, safety_checker, model_id)
-            export_repository(checkpoint, output, progress)
+            choices = choose(networks_of(checkpoint), engine or [], precision or [], has_gpu())
+            if output is None:
+                table = check_engines(checkpoint, progress)
+            else:
+                command = shlex.join(["upscale", *sys.argv[1:]])
+                export_repository(checkpoint, output, progress, choices, command)
     except ExportError as error:
         fail(error)
+    if output is None:
+        Console().print(table)
+        return
     console.print(f"Wrote {output}; serve it with: upscale serve --repository {output}")
+
+
+@app.command()
+def download(
+    url: Annotated[str, typer.Argument(help="s3://bucket/prefix; keys are in AWS_* variables.")],
+    output: Annotated[Path, typer.Option(help="Folder for the repository; kept if it is there.")],
+) -> None:
+    """Copy a repository that `upscale export` wrote from an object store, and check its sums."""
+    from export.download import download_repository  # noqa: PLC0415
+    from export.errors import ExportError  # noqa: PLC0415
+
+    try:
+        is_new = download_repository(url, output)
+    except ExportError as error:
+        fail(error)
+    console.print(f"Wrote {output}." if is_new else f"{output} is there already.")
 
 
 @app.command()
@@ -68,10 +125,10 @@ def serve(
 ) -> None:
     """Start Triton from its wheel and the gateway before it; Ctrl-C stops both."""
     from embedded.default_repository import default_repository  # noqa: PLC0415
-    from embedded.serve import ServeError  # noqa: PLC0415
     from embedded.serve import serve as run  # noqa: PLC0415
     from embedded.triton import TritonError  # noqa: PLC0415
     from gateway.log import configure_log  # noqa: PLC0415
+    from gateway.server import ServeError  # noqa: PLC0415
     from gateway.settings import ConfigurationError, Settings  # noqa: PLC0415
 
     configure_log()
@@ -81,6 +138,24 @@ def serve(
         console.print("Starting Triton and the gateway.")
         asyncio.run(run(folder, settings, console.print, triton_grpc_port))
     except (ConfigurationError, ServeError, TritonError) as error:
+        fail(error)
+
+
+@app.command()
+def gateway(
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; default: PORT.")] = None,
+) -> None:
+    """Start the gateway alone, before the Triton at TRITON_URL; Ctrl-C stops it."""
+    from gateway.log import configure_log  # noqa: PLC0415
+    from gateway.server import ServeError  # noqa: PLC0415
+    from gateway.server import serve as run  # noqa: PLC0415
+    from gateway.settings import ConfigurationError, Settings  # noqa: PLC0415
+
+    configure_log()
+    try:
+        settings = Settings.from_environment(**({} if port is None else {"port": port}))
+        asyncio.run(run(settings, console.print))
+    except (ConfigurationError, ServeError) as error:
         fail(error)
 
 

@@ -14,9 +14,8 @@ from diffusers import AutoencoderKL
 DEMO = Path(__file__).parent.parent / "demo" / "model"
 
 
-def main(output: Path) -> None:
-    """Write it to a folder that does not exist yet."""
-    shutil.copytree(DEMO, output, ignore=shutil.ignore_patterns("vae"))
+def write_vae(folder: Path) -> None:
+    """The VAE alone, into `folder`."""
     torch.manual_seed(0)
     vae = AutoencoderKL(  # https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler
         block_out_channels=(128, 256, 512),
@@ -27,7 +26,13 @@ def main(output: Path) -> None:
         sample_size=256,
         scaling_factor=0.08333,
     )
-    vae.half().save_pretrained(output / "vae")
+    vae.half().save_pretrained(folder)
+
+
+def main(output: Path) -> None:
+    """Write it to a folder that does not exist yet."""
+    shutil.copytree(DEMO, output, ignore=shutil.ignore_patterns("vae"))
+    write_vae(output / "vae")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,12 @@ from demo.text import make_text_encoder, make_tokenizer
 from demo.unet import make_low_res_scheduler, make_scheduler
 
 MAX_NOISE_LEVEL = 350
-DEFAULTS = {"num_inference_steps": 75, "guidance_scale": 1.0, "noise_level": 0}
+DEFAULTS = {
+    "num_inference_steps": 75,
+    "guidance_scale": 1.0,
+    "noise_level": 0,
+    "prompt_has_effect": False,
+}
 
 
 def assemble(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from embedded.serve import ServeError
+from gateway.server import ServeError
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
@@ -37,6 +37,7 @@ def export(repository: Path) -> None:
     """In a process of its own, so that its gigabyte is given back before we serve."""
     command = [sys.executable, "-m", "cli", "export", "--model", str(CHECKPOINT)]
     command += ["--model-id", MODEL_ID, "--output", str(repository)]
+    command += ["--precision", "fp32"]  # with a GPU too: what it is for is diffusers' pixels
     if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
         raise ServeError("The demo model could not be exported; the reason stands above.")
 

@@ -1,7 +1,6 @@
 """`upscale serve`: Triton and the gateway, started, watched and stopped together."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -11,20 +10,18 @@ from pathlib import Path
 from typing import NoReturn
 
 import psutil
-import uvicorn
 
 from embedded.triton import Triton, has_ended
 from gateway.app import create_app
+from gateway.backends import Backends
 from gateway.readiness import Readiness
+from gateway.server import bind, http_server
 from gateway.settings import Settings
+from gateway.traces import traces_url
 from gateway.triton import TritonClient
 
 WATCH_INTERVAL_S = 0.5
 GATEWAY_STOP_TIMEOUT_S = 30
-
-
-class ServeError(Exception):
-    """The server could not start or had to stop; the message says why."""
 
 
 async def serve(
@@ -40,7 +37,13 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     descriptor, log_path = tempfile.mkstemp(prefix="upscale-triton-", suffix=".log")
     os.close(descriptor)
-    triton = Triton(repository, Path(log_path), triton_grpc_port)
+    endpoint = settings.otel_exporter_otlp_endpoint
+    triton = Triton(
+        repository,
+        Path(log_path),
+        triton_grpc_port,
+        traces_url=None if endpoint is None else traces_url(endpoint),
+    )
     try:
         triton.start()
         await _serve(triton, listener, settings, stop, say)
@@ -58,16 +61,9 @@ async def _serve(
     stop: asyncio.Event,
     say: Callable[[str], None],
 ) -> None:
-    client = TritonClient(triton.url)
-    readiness = Readiness(client, settings.health_interval_s)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings, client, readiness),
-            log_config=None,  # ours: gateway/log.py
-            access_log=False,
-            timeout_graceful_shutdown=GATEWAY_STOP_TIMEOUT_S,
-        )
-    )
+    backends = Backends(TritonClient, settings.health_interval_s)
+    readiness = backends.add(triton.url).readiness
+    server = http_server(create_app(settings, backends), GATEWAY_STOP_TIMEOUT_S)
     gateway = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(_keep_running(triton, readiness, say))
     stopping = asyncio.create_task(stop.wait())
@@ -77,7 +73,7 @@ async def _serve(
         if keeping.done():
             keeping.result()
     finally:
-        readiness.is_draining = True
+        backends.is_draining = True
         for task in (stopping, announcing):
             task.cancel()
         server.should_exit = True
@@ -119,21 +115,3 @@ async def _until(
     """Wait for the event, or for the end of Triton or of one of these."""
     while not (event.is_set() or triton.ended() is not None or any(map(has_ended, stubs))):
         await asyncio.sleep(WATCH_INTERVAL_S)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ServeError when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, every small
-    # answer waits 40 ms for the client's delayed acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        with contextlib.closing(listener):
-            raise ServeError(
-                f"PORT={port} on HOST={host} cannot be used: {error.strerror}; set another."
-            ) from error
-    return listener

@@ -18,7 +18,10 @@ from typing import Self
 
 import psutil
 
+from embedded import machine
+
 BACKENDS = Path(__file__).parent / "backends"
+SHARED = (BACKENDS / "engine_batch.py", Path(__file__).parent / "machine.py")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 PREFIX = "upscale"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -68,18 +71,28 @@ def has_ended(process: psutil.Process) -> bool:
 class Triton:
     """A tritonserver that serves one model repository; a context manager.
 
-    repository: as `upscale export` wrote it. grpc_port, metrics_port: 0 picks a free one.
-    HTTP is off, everything listens on 127.0.0.1, and the APIs that change the server or map its
-    memory need a random key: this server is Triton 2.51 (24.10), which has known holes.
+    repository: as `upscale export` wrote it. grpc_port, metrics_port: 0 picks a free one. address:
+    where it listens. traces_url: where it sends its spans of requests that come with a
+    `traceparent`; None: nowhere. It is on loopback, with HTTP off and a random key before the APIs
+    that change the server or map its memory, since this is Triton 2.51 (24.10), which has known
+    holes.
     """
 
     def __init__(
-        self, repository: Path, log_path: Path, grpc_port: int = 0, metrics_port: int = 0
+        self,
+        repository: Path,
+        log_path: Path,
+        grpc_port: int = 0,
+        metrics_port: int = 0,
+        address: str = "127.0.0.1",
+        traces_url: str | None = None,
     ) -> None:
         self.repository = repository
+        self.address = address
         self.log_path = log_path
         self.grpc_port = grpc_port or free_port()
         self.metrics_port = metrics_port or free_port()
+        self._traces_url = traces_url
         # Unique, so that two servers never meet in /dev/shm; with our process id, so that what a
         # killed one left there can be told from what a living one uses.
         self._prefix = f"{PREFIX}-{os.getpid()}-{secrets.token_hex(4)}-"
@@ -87,11 +100,11 @@ class Triton:
 
     @property
     def url(self) -> str:
-        return f"127.0.0.1:{self.grpc_port}"
+        return f"{self.address}:{self.grpc_port}"
 
     @property
     def metrics_url(self) -> str:
-        return f"http://127.0.0.1:{self.metrics_port}/metrics"
+        return f"http://{self.address}:{self.metrics_port}/metrics"
 
     def __enter__(self) -> Self:
         self.start()
@@ -106,6 +119,8 @@ class Triton:
             raise TritonError(
                 f"{self.repository} is no model repository; `upscale export` makes one."
             )
+        if why := machine.refusal(self.repository):
+            raise TritonError(why)
         wheel = Wheel.find()
         sweep()
         backends = Path(tempfile.mkdtemp(prefix=self._prefix))
@@ -118,7 +133,7 @@ class Triton:
                 stdin=subprocess.DEVNULL,
                 env=environment(wheel),
                 start_new_session=True,  # Ctrl-C is for us; we stop Triton in our own order
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 (one prctl call, no lock)
+                preexec_fn=end_with_parent,  # noqa: PLW1509 (one prctl call, no lock)
             )
 
     def _command(self, wheel: Wheel, backends: Path) -> list[str]:
@@ -126,9 +141,9 @@ class Triton:
             "model-repository": self.repository,
             "backend-directory": backends,
             "allow-http": "false",
-            "grpc-address": "127.0.0.1",
+            "grpc-address": self.address,
             "grpc-port": self.grpc_port,
-            "metrics-address": "127.0.0.1",
+            "metrics-address": self.address,
             "metrics-port": self.metrics_port,
             "exit-timeout-secs": int(STOP_TIMEOUT_S) - 10,
             "disable-auto-complete-config": None,
@@ -138,7 +153,19 @@ class Triton:
         }
         command = [str(wheel.server)]
         command += [f"--{k}" if v is None else f"--{k}={v}" for k, v in options.items()]
+        if self._traces_url is not None:
+            command += [f"--trace-config={setting}" for setting in self._tracing(self._traces_url)]
         return [*command, f"--backend-config=python,shm-region-prefix-name={self._prefix}"]
+
+    def _tracing(self, url: str) -> list[str]:
+        """https://github.com/triton-inference-server/server/blob/main/docs/user_guide/trace.md"""
+        return [
+            "mode=opentelemetry",
+            "level=TIMESTAMPS",
+            "rate=0",  # of requests without a traceparent
+            f"opentelemetry,url={url}",
+            "opentelemetry,resource=service.name=triton",
+        ]
 
     def ended(self) -> int | None:
         """The exit status of the process, or None while it runs."""
@@ -180,8 +207,10 @@ def lay_out_backends(wheel: Wheel, folder: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(wheel.backends / "python", folder / "python", ignore=ignore)
     shutil.copy2(wheel.stub, folder / "python" / "triton_python_backend_stub")
-    for backend in BACKENDS.iterdir():
+    for backend in sorted(path for path in BACKENDS.iterdir() if (path / "model.py").is_file()):
         shutil.copytree(backend, folder / backend.name, ignore=ignore)
+        for shared in SHARED:  # a backend is a folder of its own
+            shutil.copy2(shared, folder / backend.name)
 
 
 def environment(wheel: Wheel) -> dict[str, str]:
@@ -231,6 +260,6 @@ def remove_traces(prefix: str) -> None:
         shutil.rmtree(path)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child, before it starts: get SIGTERM when the process that started us dies."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

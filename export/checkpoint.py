@@ -18,11 +18,15 @@ from export.errors import ExportError
 
 @dataclass(frozen=True)
 class Defaults:
-    """A model's request defaults: those of diffusers unless its folder has an `upscale.json`."""
+    """A model's request defaults: those of diffusers unless its folder has an `upscale.json`.
+
+    prompt_has_effect: false for a model that was not trained on captions.
+    """
 
     num_inference_steps: int = 75
     guidance_scale: float = 9.0
     noise_level: int = 20
+    prompt_has_effect: bool = True
 
 
 @dataclass(frozen=True)

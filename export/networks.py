@@ -1,7 +1,7 @@
 """The four networks as data: inputs and output, which axes are free, how exact each must be."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from export.checkpoint import Checkpoint
+from export.precision import Precision
 
 Inputs = dict[str, Tensor]
 
@@ -51,9 +52,10 @@ class UNet(nn.Module):
 
 
 class VaeDecoder(nn.Module):
-    """latents float32 [B, 4, h, w] -> image float32 [B, 3, 4h, 4w] of about -1..1.
+    """latents float32 [B, 4, h, w] -> image uint8 [B, 4h, 4w, 3], RGB.
 
-    The latents are as the scheduler leaves them; the scaling factor is part of the engine.
+    The latents are as the scheduler leaves them; the scaling factor is part of the engine, and so
+    is what diffusers' `VaeImageProcessor.postprocess` does: a quarter of the bytes leaves it.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -62,8 +64,10 @@ class VaeDecoder(nn.Module):
         self.scaling_factor = self.vae.config.scaling_factor
 
     def forward(self, latents: Tensor) -> Tensor:
-        image: Tensor = self.vae.decoder(self.vae.post_quant_conv(latents / self.scaling_factor))
-        return image
+        image = self.vae.decoder(self.vae.post_quant_conv(latents / self.scaling_factor))
+        unit = (image.float() * 0.5 + 0.5).clamp(0, 1)  # bfloat16 has not all levels
+        pixels: Tensor = (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return pixels
 
 
 class SafetyChecker(nn.Module):
@@ -102,7 +106,10 @@ class Network:
     inputs: (checkpoint, batch, height, width of the latents) -> example inputs by name.
     dynamic: by input, its free axes.
     tolerance: the largest error against PyTorch, relative to the largest value, at which a float32
-    engine passes.
+    engine passes. The largest value of a uint8 output is 255.
+    reduced: the same for the reduced precisions; in one that is missing it is refused, and why_not
+    says the reason. A unit in the last place is 2^-11 of a value in fp16 and 2^-8 in bf16, and it
+    adds up over some hundred layers.
     """
 
     name: str
@@ -111,6 +118,16 @@ class Network:
     dynamic: dict[str, dict[int, Any]]
     output: str
     tolerance: float = 1e-4
+    reduced: dict[Precision, float] = field(
+        default_factory=lambda: {Precision.FP16: 1e-2, Precision.BF16: 5e-2}
+    )
+    why_not: str = ""
+
+    def runs_in(self, precision: Precision) -> bool:
+        return precision is Precision.FP32 or precision in self.reduced
+
+    def tolerance_in(self, precision: Precision) -> float:
+        return self.tolerance if precision is Precision.FP32 else self.reduced[precision]
 
 
 def _text_encoder_inputs(checkpoint: Checkpoint, batch: int, *_: int) -> Inputs:
@@ -140,7 +157,8 @@ def _safety_checker_inputs(checkpoint: Checkpoint, batch: int, *_: int) -> Input
     return {"pixel_values": torch.randn(batch, 3, size, size)}
 
 
-_BATCH = {0: Dim("batch", min=1, max=64)}
+# Twice what any config.pbtxt takes. With 64 PyTorch's exporter finds that it must not be 64.
+_BATCH = {0: Dim("batch", min=1, max=32)}
 # The UNet halves its input three times; only multiples of 8 come back to their own size.
 _UNET_AXES = {**_BATCH, 2: 8 * Dim("height", min=1, max=128), 3: 8 * Dim("width", min=1, max=128)}
 _VAE_AXES = {**_BATCH, 2: Dim("height", min=2, max=1024), 3: Dim("width", min=2, max=1024)}
@@ -171,6 +189,9 @@ NETWORKS = (
         inputs=_vae_decoder_inputs,
         dynamic={"latents": _VAE_AXES},
         output="image",
+        tolerance=1 / 255,  # where a value lies between two levels, it may become either
+        reduced={Precision.BF16: 5e-2},
+        why_not="its values overflow float16, so diffusers too decodes in float32.",
     ),
     Network(
         name="safety_checker",
@@ -178,6 +199,8 @@ NETWORKS = (
         inputs=_safety_checker_inputs,
         dynamic={"pixel_values": _BATCH},
         output="concept_scores",
+        reduced={},
+        why_not="its scores are differences of close numbers, and their sign decides.",
     ),
 )
 

@@ -8,28 +8,35 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-import onnx
-from google.protobuf import text_format
 from rich.progress import Progress
 from tokenizers import Tokenizer
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from export.checkpoint import Checkpoint
+from export.engine_choice import Choice
+from export.engines import describe, fit_config, write_engine
 from export.errors import ExportError
+from export.exactness import CHECK_SIZES, check_error
 from export.networks import networks_of
-from export.onnx_engine import CHECK_SIZES, check_error, export_onnx, measure_error
 from export.preview import write_preview
+from export.triton_config import read_config, write_config
 
 SOURCES = Path(__file__).parent.parent / "model_repository"
 SHARED = {"tiles.py": ("denoise", "decode")}  # in SOURCES itself, for the folders of these models
 TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
-def export_repository(checkpoint: Checkpoint, output: Path, progress: Progress) -> dict[str, float]:
-    """Write a repository to `output`, which must not exist; returns the engines' measured errors.
+def export_repository(
+    checkpoint: Checkpoint,
+    output: Path,
+    progress: Progress,
+    choices: dict[str, Choice] | None = None,
+    command: str = "upscale export",
+) -> None:
+    """Write a repository to `output`, which must not exist.
 
     It is built beside `output` and renamed, so that a half-written one never serves.
-    Raises ExportError when an engine is less exact than its tolerance.
+    choices: by network; the rest is ONNX in fp32. command: makes this repository again.
+    Raises ExportError when an engine cannot be made, or is less exact than its tolerance.
     """
     if output.exists():
         raise ExportError(f"{output} exists already; remove it or name another --output.")
@@ -37,15 +44,15 @@ def export_repository(checkpoint: Checkpoint, output: Path, progress: Progress) 
     building = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
     try:
         copy_sources(checkpoint, building)
-        errors = export_engines(checkpoint, building, progress)
+        limit_vae_batches(checkpoint, building)
+        engines = export_engines(checkpoint, building, progress, choices or {})
         write_stage_files(checkpoint, building)
-        write_manifest(checkpoint, building, errors)
+        write_manifest(checkpoint, building, engines, command)
         building.chmod(0o755)
         building.rename(output)
     except BaseException:
         shutil.rmtree(building)
         raise
-    return errors
 
 
 def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
@@ -61,37 +68,36 @@ def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
             shutil.copyfile(SOURCES / name, folder / model / "1" / name)
 
 
-def export_engines(checkpoint: Checkpoint, folder: Path, progress: Progress) -> dict[str, float]:
-    """Write and check every engine; returns the measured errors by name."""
+def export_engines(
+    checkpoint: Checkpoint, folder: Path, progress: Progress, choices: dict[str, Choice]
+) -> dict[str, dict[str, object]]:
+    """Write and check every engine; returns what the manifest says of each, by name."""
     networks = networks_of(checkpoint)
-    task = progress.add_task("export", total=2 * len(networks))
-    errors = {}
+    task = progress.add_task("export", total=len(networks))
+    manifest = {}
     for network in networks:
-        module = network.module(checkpoint).eval()
-        progress.update(task, description=f"{network.name}: writing ONNX")
-        path = export_onnx(network, module, checkpoint, folder / network.name / "1")
-        progress.update(task, description=f"{network.name}: checking", advance=1)
-        errors[network.name] = measure_error(network, module, checkpoint, path)
-        check_error(network, errors[network.name])
-        fit_config(folder / network.name / "config.pbtxt", path)
+        choice = choices.get(network.name, Choice())
+        config = folder / network.name / "config.pbtxt"
+        progress.update(task, description=f"{network.name}: {choice.engine} {choice.precision}")
+        written = write_engine(
+            network,
+            choice,
+            network.module(checkpoint).eval().requires_grad_(False),
+            checkpoint,
+            folder / network.name / "1",
+            read_config(config).max_batch_size,
+        )
+        check_error(network, choice.precision, written.measured.error)
+        fit_config(config, choice, written)
+        allowed = network.tolerance_in(choice.precision)
+        manifest[network.name] = describe(choice, written, allowed)
         progress.update(task, advance=1)
         progress.console.print(
-            f"{network.name}: largest error against PyTorch {errors[network.name]:.1e}"
-            f" (allowed {network.tolerance:.0e}), at {len(CHECK_SIZES)} sizes"
+            f"{network.name}: {choice.engine} {choice.precision}, largest error against PyTorch"
+            f" {written.measured.error:.1e} (allowed {allowed:.0e}), at {len(CHECK_SIZES)} sizes"
         )
     progress.update(task, description="done")
-    return errors
-
-
-def fit_config(config_path: Path, engine_path: Path) -> None:
-    """Give an engine's config the dimensions of this checkpoint's graph, -1 for the free ones."""
-    graph = onnx.load(engine_path, load_external_data=False).graph
-    values = {value.name: value for value in [*graph.input, *graph.output]}
-    config = read_config(config_path)
-    for tensor in [*config.input, *config.output]:
-        shape = values[tensor.name].type.tensor_type.shape
-        tensor.dims[:] = [d.dim_value if d.HasField("dim_value") else -1 for d in shape.dim[1:]]
-    write_config(config_path, config)
+    return manifest
 
 
 def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
@@ -104,7 +110,6 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
     if checkpoint.feature_extractor_config is not None:
         target = folder / "decode" / "1" / "preprocessor_config.json"
         shutil.copyfile(checkpoint.feature_extractor_config, target)
-    limit_vae_batches(checkpoint, folder)
     embeds = [pipeline.tokenizer.model_max_length, pipeline.unet.config.cross_attention_dim]
     for name in ("upscale", "encode", "denoise", "decode"):
         path = folder / name / "config.pbtxt"
@@ -150,14 +155,15 @@ def write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def write_manifest(checkpoint: Checkpoint, folder: Path, errors: dict[str, float]) -> None:
+def write_manifest(
+    checkpoint: Checkpoint, folder: Path, engines: dict[str, dict[str, object]], command: str
+) -> None:
     """Write manifest.json: what was exported, with which tools, how exact, and every file's sum."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         **served_parameters(checkpoint),
-        "engine": "onnx",
-        "precision": "fp32",
-        "errors": errors,
+        "command": command,
+        "engines": engines,
         "tools": {tool: version(tool) for tool in TOOLS},
         "sha256": {str(path.relative_to(folder)): sha256(path) for path in files},
     }
@@ -168,13 +174,3 @@ def sha256(path: Path) -> str:
     """The hexadecimal digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_config(path: Path) -> ModelConfig:
-    """Parse a config.pbtxt."""
-    return text_format.Parse(path.read_text(), ModelConfig())
-
-
-def write_config(path: Path, config: ModelConfig) -> None:
-    """Write a config.pbtxt."""
-    path.write_text(text_format.MessageToString(config))

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from gateway.backends import Backends
 from gateway.capacity import Capacity
 from gateway.entrance import Entrance
 from gateway.errors import ErrorAnswers, add_error_handlers
@@ -15,14 +16,14 @@ from gateway.media_store import LocalMedia, media_store
 from gateway.metrics import Metrics
 from gateway.openapi import follow_contract
 from gateway.operations import operations_router
-from gateway.readiness import Readiness
+from gateway.page import PageFiles, page_router
 from gateway.request_log import RequestLog
 from gateway.settings import Settings
-from gateway.triton import TritonClient
+from gateway.traces import TELEMETRY, traces_sent
 from gateway.upscale import upscale_router
 
 
-def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -> FastAPI:
+def create_app(settings: Settings, backends: Backends) -> FastAPI:
     """The application; in the background it watches whether Triton serves.
 
     Raises ConfigurationError when results cannot go where the settings say.
@@ -30,12 +31,13 @@ def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(readiness.watch())
-        yield
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-        await triton.close()
+        async with traces_sent(settings.otel_exporter_otlp_endpoint):
+            watching = asyncio.create_task(backends.watch())
+            yield
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await backends.close()
 
     app = FastAPI(
         title="Upscale",
@@ -45,15 +47,19 @@ def create_app(settings: Settings, triton: TritonClient, readiness: Readiness) -
         redirect_slashes=False,
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        telemetry=TELEMETRY,
     )
     capacity = Capacity(settings.max_in_progress, settings.max_waiting)
     answers = ErrorAnswers(settings.error_profile)
     media = media_store(settings)
     metrics = Metrics(capacity)
-    app.include_router(upscale_router(settings, triton, readiness, capacity, media, answers))
+    app.include_router(upscale_router(settings, backends, capacity, media, answers))
     if isinstance(media, LocalMedia):
         app.include_router(media_router(media))
-    app.include_router(operations_router(readiness, triton, metrics))
+    app.include_router(operations_router(settings, backends, metrics, answers))
+    files = PageFiles(settings)
+    app.include_router(page_router(files))
+    app.mount("/page", files)
     app.add_middleware(Entrance, settings=settings, capacity=capacity, answers=answers)
     app.add_middleware(RequestLog, metrics=metrics)
     add_error_handlers(app, answers)

@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+from collections.abc import MutableMapping
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -20,6 +22,11 @@ from gateway.settings import Settings
 PATHS = ("/upscale", "/upscale/")
 
 
+def is_upscale(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a request, by its ASGI scope, is one to make a picture."""
+    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in PATHS
+
+
 class Entrance:
     """ASGI middleware before `POST /upscale`; refusals cost no more than the request's head.
 
@@ -36,7 +43,7 @@ class Entrance:
         self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS:
+        if not is_upscale(scope):
             await self._app(scope, receive, send)
             return
         try:

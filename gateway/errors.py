@@ -23,6 +23,8 @@ from typing import ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from opentelemetry import trace
+from opentelemetry.trace import StatusCode
 from starlette.exceptions import HTTPException
 
 logger = logging.getLogger("gateway")
@@ -154,6 +156,12 @@ class ErrorAnswers:
 
     def of(self, error: Exception) -> JSONResponse:
         """What the caller is told; what it is not goes to the log. Any other error is a bug."""
+        answer = self._answer(error)
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:  # as events it is sent under 200
+            trace.get_current_span().set_status(StatusCode.ERROR, type(error).__name__)
+        return answer
+
+    def _answer(self, error: Exception) -> JSONResponse:
         if not isinstance(error, UpscaleError):
             logger.error("a request failed unexpectedly", exc_info=error)
             return error_response(500, "The server failed unexpectedly; the fault is in its log.")

@@ -34,9 +34,13 @@ def media_router(media: LocalMedia) -> APIRouter:
     @router.get(
         "/media/{name}",
         response_class=FileResponse,
-        responses={status: {"model": HTTPError} for status in (404, 410)},
+        responses={
+            200: {"content": {media_type: {} for media_type in MEDIA_TYPES.values()}},
+            **{status: {"model": HTTPError} for status in (404, 410)},
+        },
     )
-    @router.head("/media/{name}", include_in_schema=False)
+    # This one comes first and serves both, so that a 405 names both; the other is for the document.
+    @router.api_route("/media/{name}", methods=["GET", "HEAD"], include_in_schema=False)
     async def get_media(name: str, signature: str = "") -> FileResponse:
         """A result, by the link that /upscale gave."""
         # Only names of our own making can lead to a file: no slash, no dot at the beginning.

@@ -3,7 +3,7 @@
 Names follow https://prometheus.io/docs/practices/naming/.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -81,8 +81,11 @@ class Metrics:
         for part, part_seconds in parts.items():
             self._parts.labels(part).observe(part_seconds)
 
-    def text(self, models: Sequence[ModelStatistics]) -> bytes:
-        """Everything in Prometheus' text format. models: none while Triton cannot be asked."""
+    def text(self, models: Mapping[str, Sequence[ModelStatistics]]) -> bytes:
+        """Everything in Prometheus' text format.
+
+        models: by the address of their Triton; those that cannot be asked are not in it.
+        """
         registry = CollectorRegistry()
         registry.register(_Models(models))
         return generate_latest(self._registry) + generate_latest(registry)
@@ -91,7 +94,7 @@ class Metrics:
 class _Models(Collector):
     """Triton's counts: compute by executions is a batch's time, rows its size."""
 
-    def __init__(self, models: Sequence[ModelStatistics]) -> None:
+    def __init__(self, models: Mapping[str, Sequence[ModelStatistics]]) -> None:
         self._models = models
 
     def collect(self) -> Iterator[CounterMetricFamily]:
@@ -102,8 +105,11 @@ class _Models(Collector):
             ("queue_seconds", "Time that requests waited for a Triton model."),
         )
         for kind, description in kinds:
-            family = CounterMetricFamily(f"upscale_model_{kind}", description, labels=["model"])
-            for model in self._models:
-                attribute = kind.replace("seconds", "s")
-                family.add_metric([model.name], getattr(model, attribute))
+            family = CounterMetricFamily(
+                f"upscale_model_{kind}", description, labels=["model", "triton"]
+            )
+            attribute = kind.replace("seconds", "s")
+            for address, models in self._models.items():
+                for model in models:
+                    family.add_metric([model.name, address], getattr(model, attribute))
             yield family

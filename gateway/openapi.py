@@ -4,16 +4,22 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from gateway.upscale import MAX_SEED, MIN_SEED
+
 
 def follow_contract(app: FastAPI) -> None:
     """Write a few schemas as ai-runner's OpenAPI does; FastAPI has newer words for the same."""
     document = app.openapi()
     schemas = document["components"]["schemas"]
     body: dict[str, Any] = schemas["Body_genUpscale"]["properties"]
-    image, seed = body["image"], body["seed"]
+    image = body["image"]
     image["format"] = "binary"
     del image["contentMediaType"]
-    seed.update(next(kind for kind in seed.pop("anyOf") if kind["type"] == "integer"))
+    for field in body.values():  # a form leaves a field out where JSON says null
+        if "anyOf" in field:
+            field.update(next(kind for kind in field.pop("anyOf") if kind["type"] != "null"))
+    # FastAPI makes floats of bounds, and no float is as near to 2^63 as the largest seed.
+    body["seed"].update(minimum=MIN_SEED, maximum=MAX_SEED)
     detail = schemas["HTTPError"]["properties"]["detail"]
     detail["allOf"] = [{"$ref": detail.pop("$ref")}]
     answer = document["paths"]["/upscale"]["post"]["responses"]["200"]

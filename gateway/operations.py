@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -9,18 +10,19 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from gateway.errors import BackendError, NotReady
+from gateway.backends import Backends
+from gateway.errors import ErrorAnswers, NotReady
 from gateway.hardware import gpu_info, gpu_stats
 from gateway.metrics import Metrics
-from gateway.readiness import Readiness
-from gateway.schemas import Health, Version
-from gateway.triton import TritonClient
+from gateway.schemas import Health, HTTPError, Model, Version
+from gateway.settings import Settings
 
 PIPELINE = "upscale"
-STATISTICS_TIMEOUT_S = 2.0
 
 
-def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metrics) -> APIRouter:
+def operations_router(
+    settings: Settings, backends: Backends, metrics: Metrics, answers: ErrorAnswers
+) -> APIRouter:
     """The routes beside /upscale; none asks for a token, as in ai-runner."""
     router = APIRouter(tags=["operations"])
 
@@ -28,28 +30,34 @@ def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metri
     @router.get("/health/", include_in_schema=False)
     async def health() -> JSONResponse:
         """200 when a real inference has passed lately; go-livepeer takes any 200 for ready."""
-        status = readiness.status
+        status = backends.status
         return JSONResponse({"status": status}, 200 if status == "OK" else 503)
 
     @router.get("/livez", response_model=Health)
     async def livez() -> JSONResponse:
         """200 while the gateway answers at all; Kubernetes restarts it when not."""
-        return JSONResponse({"status": readiness.status})
+        return JSONResponse({"status": backends.status})
 
     @router.get("/readyz", response_model=Health, responses={503: {"model": Health}})
     async def readyz() -> JSONResponse:
         """As /health; Kubernetes sends requests elsewhere while it is not 200."""
         return await health()
 
-    @router.get("/metrics", response_class=Response)
+    @router.get(
+        "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    )
     async def get_metrics() -> Response:
         """Prometheus' text; without Triton's part while Triton does not answer."""
-        try:
-            async with asyncio.timeout(STATISTICS_TIMEOUT_S):
-                models = await triton.statistics()
-        except (BackendError, TimeoutError):
-            models = []
-        return Response(metrics.text(models), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.text(await backends.statistics()), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/model", responses={answers.status(NotReady()): {"model": HTTPError}})
+    async def get_model() -> Model:
+        """The served model, its defaults and limits, for who offers them to a person."""
+        return Model(
+            **asdict(backends.model),
+            max_input_pixels=settings.max_input_pixels,
+            max_body_bytes=settings.max_body_bytes,
+        )
 
     @router.get("/version")
     @router.get("/version/", include_in_schema=False)
@@ -75,7 +83,7 @@ def operations_router(readiness: Readiness, triton: TritonClient, metrics: Metri
 
     def _model_id() -> str:
         try:
-            return readiness.model.model_id
+            return backends.model.model_id
         except NotReady:
             return ""
 

@@ -18,6 +18,10 @@ from gateway.triton import ServedModel, TritonClient, UpscaleInputs
 
 POLL_INTERVAL_S = 0.25
 TRIAL_TIMEOUT_S = 60.0
+STATISTICS_TIMEOUT_S = 2.0
+TRIAL_SIDE = 8  # pixels
+# One tile, which is what engines work on: what they do once for a size is done before a request.
+WARM_UP_SIDE, WARM_UP_TIMEOUT_S = 128, 600.0
 # Without other requests, a trial that takes so much longer than the first one has met a dead stage:
 # denoise's answers no more and gives no error.
 IDLE_TIMEOUT_S, IDLE_TIMEOUT_FACTOR = 4.0, 10.0
@@ -27,8 +31,9 @@ logger = logging.getLogger("gateway")
 class Readiness:
     """Ready from the first picture that Triton makes until one fails: 8 x 8 pixels in one step.
 
-    Triton's own ready calls stay 200 over a dead stage, so they are not asked. While requests
-    succeed, nothing else is tried.
+    Before the first time, and after it was lost, one of 128 x 128 warms the engines up. Triton's
+    own ready calls stay 200 over a dead stage, so they are not asked. While requests succeed,
+    nothing else is tried.
 
     interval_s: after which a trial is due where no request has succeeded since, seconds.
     ready: it is. lost: it was, and Triton has failed since.
@@ -44,7 +49,6 @@ class Readiness:
         self._doubted = asyncio.Event()
         self.ready = asyncio.Event()
         self.lost = asyncio.Event()
-        self.is_draining = False
         self._is_stalled = False
 
     @property
@@ -56,9 +60,7 @@ class Readiness:
 
     @property
     def status(self) -> str:
-        """In ai-runner's words: LOADING, OK or ERROR; IDLE while the last requests are finished."""
-        if self.is_draining:
-            return "IDLE"
+        """In ai-runner's words: LOADING, OK or ERROR."""
         if self.ready.is_set():
             return "OK"
         return "LOADING" if self._model is None else "ERROR"
@@ -96,22 +98,24 @@ class Readiness:
         finally:
             self._requests -= 1
 
-    async def regain(self) -> None:
-        """The connection to Triton broke: wait until it works again."""
-        self.lose()
-        await self.ready.wait()
-
     async def _try(self) -> bool:
         """False when Triton fails; a server too busy to answer is none that fails."""
         began = time.monotonic()
         is_idle, self._is_stalled = self._requests == 0, False
         timeout_s = self._idle_timeout_s if is_idle else TRIAL_TIMEOUT_S
+        executions = await self._executions()
         try:
             async with asyncio.timeout(timeout_s):
                 model = await self._triton.served_model()
                 await self._triton.upscale(trial(model), 2 * timeout_s)  # ours ends it first
+            lasted = time.monotonic() - began
+            if not self.ready.is_set():
+                async with asyncio.timeout(WARM_UP_TIMEOUT_S):
+                    await self._triton.upscale(trial(model, WARM_UP_SIDE), 2 * WARM_UP_TIMEOUT_S)
         except TimeoutError:
-            self._is_stalled = is_idle and self._requests == 0
+            is_idle = is_idle and self._requests == 0
+            # Other gateways may keep this Triton busy, so it is dead only when it stands still.
+            self._is_stalled = is_idle and await self._executions() == executions
             return self.ready.is_set() and not self._is_stalled
         except InsufficientCapacity:
             return self.ready.is_set()
@@ -120,13 +124,21 @@ class Readiness:
                 logger.error("Triton fails: %s", error.__cause__)
             return False
         if not self.ready.is_set():
-            lasted = time.monotonic() - began
             self._idle_timeout_s = IDLE_TIMEOUT_S + IDLE_TIMEOUT_FACTOR * lasted
         self._model = model
         self._passed_at = time.monotonic()
         self.lost.clear()
         self.ready.set()
         return True
+
+    async def _executions(self) -> int:
+        """Batches of the UNet so far; 0 when Triton does not say."""
+        try:
+            async with asyncio.timeout(STATISTICS_TIMEOUT_S):
+                models = await self._triton.statistics()
+        except (BackendError, TimeoutError):
+            return 0
+        return sum(model.executions for model in models if model.name == "unet")
 
     async def _try_again(self) -> bool:
         await asyncio.sleep(POLL_INTERVAL_S)
@@ -140,10 +152,10 @@ class Readiness:
             self._doubted.set()
 
 
-def trial(model: ServedModel) -> UpscaleInputs:
-    """The smallest request that goes through every engine."""
+def trial(model: ServedModel, side: int = TRIAL_SIDE) -> UpscaleInputs:
+    """A request of one step that goes through every engine; side: pixels."""
     return UpscaleInputs(
-        image=np.full((8, 8, 3), 127, np.uint8),
+        image=np.full((side, side, 3), 127, np.uint8),
         prompt="",
         negative_prompt="",
         seed=0,

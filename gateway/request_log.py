@@ -3,13 +3,15 @@
 import time
 
 import structlog
+from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.durations import gathered
-from gateway.entrance import PATHS
+from gateway.entrance import is_upscale
 from gateway.metrics import CLIENT_CLOSED_REQUEST, Metrics
 from gateway.request_id import chosen_id
+from gateway.traces import current_trace_id
 
 PROBES = ("/health", "/health/", "/livez", "/readyz", "/metrics")
 OK = 200
@@ -21,8 +23,8 @@ class RequestLog:
     """ASGI middleware around everything else.
 
     `X-Request-ID` is taken over when it is made of letters, digits and . _ : -, 128 at most, else
-    one is made; it goes back with every answer and stands in every line of the log. A line has no
-    prompt, no token and no picture.
+    one is made; it goes back with every answer and stands in every line of the log, beside the
+    trace's id if there is a trace. A line has no prompt, no token and no picture.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -46,7 +48,11 @@ class RequestLog:
             if message["type"] == "http.response.body":
                 is_complete = not message.get("more_body", False)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id), gathered() as parts:
+        names = {"request_id": request_id}
+        if trace_id := current_trace_id():
+            names["trace_id"] = trace_id
+            trace.get_current_span().set_attribute("request_id", request_id)
+        with structlog.contextvars.bound_contextvars(**names), gathered() as parts:
             try:
                 await self._app(scope, receive, marked)
             finally:
@@ -54,7 +60,7 @@ class RequestLog:
                 self._end(scope, status if is_complete else CLIENT_CLOSED_REQUEST, seconds, parts)
 
     def _end(self, scope: Scope, status: int, seconds: float, parts: dict[str, float]) -> None:
-        if scope["path"] in PATHS and scope["method"] == "POST":
+        if is_upscale(scope):
             self._metrics.ended(status, seconds, parts)
         if scope["path"] in PROBES and status == OK:
             return

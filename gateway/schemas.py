@@ -37,6 +37,22 @@ class Health(BaseModel):
     status: Annotated[str, Field(description="LOADING, OK, ERROR or IDLE.")]
 
 
+class Model(BaseModel):
+    """What is served, what it does where a request leaves a field out, and what it takes."""
+
+    model_id: str
+    num_inference_steps: int
+    guidance_scale: float
+    noise_level: int
+    max_noise_level: int
+    has_safety_checker: bool
+    prompt_has_effect: Annotated[
+        bool, Field(description="False for a model that was not trained on captions.")
+    ]
+    max_input_pixels: Annotated[int, Field(description="Largest image, width times height.")]
+    max_body_bytes: Annotated[int, Field(description="Largest request.")]
+
+
 class Version(BaseModel):
     """ai-runner's answer to `GET /version`."""
 

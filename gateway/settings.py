@@ -20,6 +20,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that the gateway listens on.")
+    triton_url: str = Field(
+        "127.0.0.1:8001",
+        pattern=r"^[^/\s]+:[0-9]{1,5}$",
+        description="Triton's gRPC, host:port; a name may stand for many. Not for `upscale serve`.",
+    )
     auth_token: SecretStr | None = Field(
         None, description="Bearer token that /upscale asks for; unset, it asks for none."
     )
@@ -72,6 +77,11 @@ class Settings(BaseSettings):
     media_key: SecretStr | None = Field(
         None,
         description="Signs the links of MEDIA=local; unset, random at every start.",
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        pattern="^https?://[^/?#]+(/[^?#]*)?$",
+        description="Base URL of the collector of traces, OTLP over HTTP; unset, none are made.",
     )
 
     error_profile: ErrorProfile = Field(

@@ -21,6 +21,7 @@ from gateway.errors import (
 )
 from gateway.metrics import ModelStatistics
 from gateway.request_id import current_id
+from gateway.traces import trace_headers
 
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -50,6 +51,7 @@ class ServedModel:
     noise_level: int
     max_noise_level: int
     has_safety_checker: bool
+    prompt_has_effect: bool
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class TritonClient:
             noise_level=int(values["noise_level"]),
             max_noise_level=int(values["max_noise_level"]),
             has_safety_checker=values["safety_checker"] != "none",
+            # Repositories that were exported before there was such a model do not say.
+            prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
         )
 
     async def statistics(self) -> list[ModelStatistics]:
@@ -164,7 +168,7 @@ class TritonClient:
             _tensor(name, [text.encode("utf-8", "replace")], np.object_)
             for name, text in texts.items()
         ]
-        return await self._client.infer("encode", tensors, request_id=current_id())
+        return await self._infer("encode", tensors)
 
     async def _denoise(
         self,
@@ -197,26 +201,36 @@ class TritonClient:
         async def requests() -> AsyncIterator[dict[str, Any]]:
             yield request
 
-        responses = self._client.stream_infer(requests())
+        answer: InferResult | None = None
+        responses = self._client.stream_infer(requests(), headers=trace_headers())
         try:
             async for result, error in responses:
                 if error is not None:
                     raise error
                 progress = result.as_numpy("progress")
                 if progress is None:
-                    return result
-                if on_progress is not None:
+                    # The last; Triton ends the stream. A stream that is cancelled now leaves
+                    # something behind in Triton that keeps it from ending in time.
+                    answer = result
+                elif on_progress is not None:
                     step, steps = map(int, progress)
                     on_progress(Progress(step, steps, result.as_numpy("preview")))
         finally:
             responses.cancel()
-        raise InferenceServerException("denoise closed the stream without an answer")
+        if answer is None:
+            raise InferenceServerException("denoise closed the stream without an answer")
+        return answer
 
     async def _decode(self, latents: InferResult) -> Upscaled:
         dtypes = {"latents": np.float32, "image_size": np.int32, "safety_check": np.bool_}
         tensors = [_tensor(name, latents.as_numpy(name), dtype) for name, dtype in dtypes.items()]
-        result = await self._client.infer("decode", tensors, request_id=current_id())
+        result = await self._infer("decode", tensors)
         return Upscaled(image=result.as_numpy("upscaled"), nsfw=bool(result.as_numpy("nsfw")[0]))
+
+    async def _infer(self, model: str, tensors: list[InferInput]) -> InferResult:
+        return await self._client.infer(
+            model, tensors, request_id=current_id(), headers=trace_headers()
+        )
 
 
 def _tensor(name: str, values: Any, dtype: Any) -> InferInput:

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from fastapi.security import HTTPBearer
 from starlette.requests import ClientDisconnect
 
+from gateway.backends import Backends
 from gateway.capacity import Capacity
 from gateway.disconnect import run_while_connected
 from gateway.durations import timed
 from gateway.errors import (
-    ConnectionLost,
     ErrorAnswers,
     InvalidRequest,
     RequestTimeout,
@@ -22,22 +22,20 @@ from gateway.image_file import read_image
 from gateway.media import OutputFormat, check_size, encode
 from gateway.media_store import MediaStore
 from gateway.metrics import CLIENT_CLOSED_REQUEST
-from gateway.readiness import Readiness
 from gateway.schemas import HTTPError, ImageResponse, Media
 from gateway.settings import Settings
-from gateway.triton import OnProgress, ServedModel, TritonClient, Upscaled, UpscaleInputs
+from gateway.triton import ServedModel, Upscaled, UpscaleInputs
 
 SCALE = 4
 MAX_INFERENCE_STEPS = 1000
-MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
+MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
 
 bearer = HTTPBearer(auto_error=False)
 
 
 def upscale_router(
     settings: Settings,
-    triton: TritonClient,
-    readiness: Readiness,
+    backends: Backends,
     capacity: Capacity,
     media: MediaStore,
     answers: ErrorAnswers,
@@ -56,14 +54,21 @@ def upscale_router(
         description="Upscale an image by increasing its resolution.",
         tags=["generate"],
         response_model=ImageResponse,
-        responses={status: {"model": HTTPError} for status in answers.statuses()},
+        responses={
+            200: {"content": {MEDIA_TYPE: {}}},
+            **{status: {"model": HTTPError} for status in answers.statuses()},
+        },
         dependencies=[Depends(bearer)],  # for the served document
     )
     @router.post("/upscale/", include_in_schema=False)
     async def upscale(
         request: Request,
         prompt: Annotated[
-            str, Form(description="Text prompt(s) to guide upscaled image generation.")
+            str,
+            Form(
+                description="Text prompt(s) to guide upscaled image generation.",
+                min_length=1,  # FastAPI takes an empty field for a missing one
+            ),
         ],
         image: Annotated[
             UploadFile, File(description="Uploaded image to modify with the pipeline.")
@@ -80,13 +85,14 @@ def upscale_router(
         ] = True,
         seed: Annotated[
             int | None,
-            Form(description="Seed for random number generation.", ge=MIN_INT64, le=MAX_INT64),
+            Form(description="Seed for random number generation.", ge=MIN_SEED, le=MAX_SEED),
         ] = None,
         num_inference_steps: Annotated[
             int,
             Form(
                 description="Number of denoising steps. More steps usually lead to higher quality"
-                " images but slower inference. Modulated by strength."
+                " images but slower inference. Modulated by strength.",
+                json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
             ),
         ] = 75,
         negative_prompt: Annotated[
@@ -114,7 +120,7 @@ def upscale_router(
             OutputFormat, Form(description="File format of the result; png loses nothing.")
         ] = "png",
     ) -> Response:
-        model = readiness.model
+        model = backends.model
         check_prompts(settings.max_prompt_chars, prompt=prompt, negative_prompt=negative_prompt)
         check(model, model_id, num_inference_steps, noise_level, safety_check)
         seed = secrets.randbits(32) if seed is None else seed
@@ -146,7 +152,8 @@ def upscale_router(
                         url = await media.publish(content, output_format, base_url)
             except TimeoutError as error:
                 raise RequestTimeout(settings.request_timeout_s) from error
-            return await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
+            with timed("write_json"):
+                return await asyncio.to_thread(response_json, url, seed, upscaled.nsfw)
 
         if MEDIA_TYPE in request.headers.get("accept", ""):
             return event_response(work, answers)
@@ -160,18 +167,7 @@ def upscale_router(
         on_position = (lambda _: None) if course is None else course.queued
         on_progress = None if course is None else course.progress
         async with capacity.turn(on_position):
-            try:
-                return await attempt(inputs, deadline, on_progress)
-            except ConnectionLost:  # the same inputs make the same picture
-                await readiness.regain()
-                return await attempt(inputs, deadline, on_progress)
-
-    async def attempt(
-        inputs: UpscaleInputs, deadline: float, on_progress: OnProgress | None
-    ) -> Upscaled:
-        timeout_s = deadline - asyncio.get_running_loop().time()
-        with readiness.request():
-            return await triton.upscale(inputs, timeout_s, on_progress, settings.preview_every)
+            return await backends.upscale(inputs, deadline, on_progress, settings.preview_every)
 
     return router
 

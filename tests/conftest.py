@@ -40,6 +40,7 @@ def repositories(
         if not path.exists():
             command = [sys.executable, "-m", "cli", "export"]
             command += ["--model", str(checkpoints(architecture)), "--output", str(path)]
+            command += ["--precision", "fp32"]  # what diffusers' pixels need, with a GPU too
             subprocess.run(command, cwd=ROOT, check=True)
         return path
 

@@ -29,6 +29,8 @@ class Server:
     among what tests count.
     """
 
+    _ready = r"Upscaling at (\S+)/upscale"
+
     def __init__(self, repository: Path, **environment: str) -> None:
         self.repository = repository
         self._environment = {
@@ -50,7 +52,7 @@ class Server:
     def start(self) -> Self:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve", "--repository", str(self.repository)],
+            self._command(),
             cwd=ROOT,
             env=self._environment,
             stdout=self._log,
@@ -63,13 +65,16 @@ class Server:
         assert self.url, f"the server did not start: {''.join(self.output)}"
         return self
 
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "cli", "serve", "--repository", str(self.repository)]
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.output.append(line)
             if found := re.search(r"grpc://(\S+) and (\S+)", line):
                 self.triton_url, self.metrics_url = found.groups()
-            if found := re.search(r"Upscaling at (\S+)/upscale", line):
+            if found := re.search(self._ready, line):
                 self.url = found[1]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -108,10 +113,12 @@ class Server:
         raise AssertionError(f"{name}{{{label}}} is not in {text}")
 
     def gateway_metric(self, name: str, **labels: str) -> float:
-        """One number of the gateway's /metrics; 0 for one that was never counted."""
+        """A sum over the gateway's /metrics with these labels; 0 for what was never counted."""
         families = text_string_to_metric_families(self.get("/metrics").text)
         samples = [sample for family in families for sample in family.samples]
-        return sum(s.value for s in samples if s.name == name and s.labels == labels)
+        return sum(
+            s.value for s in samples if s.name == name and labels.items() <= s.labels.items()
+        )
 
     def log(self) -> list[dict[str, Any]]:
         """What it has logged, an object a line."""
@@ -125,8 +132,24 @@ class Server:
         return statistics.inference_count, statistics.execution_count
 
 
+class Gateway(Server):
+    """`upscale gateway`: the gateway alone, before the Triton at an address."""
+
+    _ready = r"The gateway is at (\S+);"
+
+    def __init__(self, triton_url: str, **environment: str) -> None:
+        super().__init__(Path(), TRITON_URL=triton_url, **environment)
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "cli", "gateway"]
+
+
 def png_of(response: httpx.Response) -> bytes:
-    prefix, content = response.json()["images"][0]["url"].split(",", 1)
+    return file_of_url(response.json()["images"][0]["url"])
+
+
+def file_of_url(url: str) -> bytes:
+    prefix, content = url.split(",", 1)
     assert prefix == "data:image/png;base64"
     return base64.b64decode(content)
 

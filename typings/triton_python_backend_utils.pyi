@@ -12,6 +12,18 @@ TRITONSERVER_RESPONSE_COMPLETE_FINAL: int
 class Tensor:
     def __init__(self, name: str, array: np.ndarray[Any, Any]) -> None: ...
     def as_numpy(self) -> Any: ...
+    def is_cpu(self) -> bool: ...
+    def to_dlpack(self) -> Any: ...
+    @staticmethod
+    def from_dlpack(name: str, tensor: Any) -> Tensor: ...
+
+TRITONSERVER_MEMORY_CPU: int
+TRITONSERVER_MEMORY_GPU: int
+
+class PreferredMemory:
+    def __init__(self, preferred_memory_type: int, preferred_device_id: int = ...) -> None: ...
+
+class TritonModelException(Exception): ...
 
 class TritonError:
     INTERNAL: ClassVar[int]
@@ -28,7 +40,12 @@ class InferenceResponse:
 
 class InferenceRequest:
     def __init__(
-        self, model_name: str, requested_output_names: list[str], inputs: list[Tensor]
+        self,
+        model_name: str,
+        requested_output_names: list[str],
+        inputs: list[Tensor],
+        preferred_memory: PreferredMemory = ...,
+        trace: Any = ...,  # InferenceTrace, which the module does not name,
     ) -> None: ...
     def exec(self) -> InferenceResponse: ...
 

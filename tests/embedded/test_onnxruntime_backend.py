@@ -1,16 +1,17 @@
-"""The backend's runs: bounded, and the same rows as in one."""
+"""The ONNX Runtime backend: bounded runs, the same rows as in one, and where it runs."""
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+import torch
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
-PATH = Path(__file__).parents[2] / "embedded" / "backends" / "onnxruntime" / "model.py"
+from tests.embedded.backends import load
 
 
 class Session:
@@ -25,17 +26,15 @@ class Session:
 
 
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Triton's module is there only inside Triton; what is tested here does not use it."""
-    name = "triton_python_backend_utils"
-    monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    spec = importlib.util.spec_from_file_location("onnxruntime_backend", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def module(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return load("onnxruntime", monkeypatch)
+
+
+@pytest.fixture
+def model(module: Any) -> Any:
     model = module.TritonPythonModel()
     model.session, model.inputs, model.outputs = Session(), ["sample", "timestep"], ["out", "time"]
+    model.device = "cpu"
     return model
 
 
@@ -57,3 +56,44 @@ def test_a_batch_runs_in_parts_of_bounded_size(
     assert model.session.rows == runs
     assert np.array_equal(out, 2 * sample)
     assert np.array_equal(time, timestep)
+
+
+def test_each_request_gets_its_own_rows(model: Any) -> None:
+    requests: list[dict[str, Any]] = [
+        {
+            "sample": np.full((rows, 1, 8, 8), rows, np.float32),
+            "timestep": np.full((rows, 1), 10 * rows, np.int64),
+        }
+        for rows in (1, 3, 2)
+    ]
+    responses = model.execute(requests)
+    assert model.session.rows == [6]
+    for request, response in zip(requests, responses, strict=True):
+        assert np.array_equal(response.arrays["out"], 2 * request["sample"])
+        assert np.array_equal(response.arrays["time"], request["timestep"])
+
+
+def test_cuda_is_used_where_triton_wants_it_and_it_is_there(module: Any) -> None:
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert module.providers_for("cpu", both) == ["CPUExecutionProvider"]
+    assert module.providers_for("cuda:1", ["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+    (name, options), last = module.providers_for("cuda:1", both)
+    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options["device_id"] == "1"
+
+
+def test_bound_tensors_give_the_same(model: Any, tmp_path: Path) -> None:
+    """The way that a GPU takes, with the CPU as the device."""
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["rows", 3]) for n in "xy"]
+    graph = helper.make_graph([node], "double", values[:1], values[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(made, tmp_path / "model.onnx")
+    model.session = onnxruntime.InferenceSession(
+        tmp_path / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    model.outputs = ["y"]
+    batch = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for given in (batch, torch.from_numpy(batch)):
+        (result,) = model.run_bound({"x": given})
+        assert torch.equal(result, torch.from_numpy(2 * batch))

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
-from embedded.serve import bind
 from embedded.triton import SHARED_MEMORY, sweep
 from tests.photographs import file_of, photograph
 from tests.server import ROOT, Server, wait_until
@@ -86,12 +86,23 @@ def test_a_request_survives_the_end_of_triton(repositories: Callable[[str], Path
         assert request.result() == expected
 
 
+def accepts(server: Server) -> bool:
+    try:
+        server.get("/livez")
+    except httpx.ConnectError:
+        return False
+    return True
+
+
 def test_what_is_in_flight_is_finished_before_the_end(
     repositories: Callable[[str], Path],
 ) -> None:
     with Server(repositories("narrow")) as server, ThreadPoolExecutor(1) as pool:
-        request = pool.submit(server.upscale, IMAGE, num_inference_steps=200)
+        request = pool.submit(server.upscale, IMAGE, num_inference_steps=1000)
         wait_until(lambda: server.metric("upscale_denoise_jobs", state="active") == 1, 20)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not accepts(server), 10)
+        assert not request.done()
         assert server.stop() == 0
         assert request.result()
 
@@ -110,12 +121,6 @@ def fails(folder: Path, *arguments: str, **environment: str) -> str:
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     return result.stderr
-
-
-def test_the_listener_names_its_protocol() -> None:
-    """Without it, asyncio leaves Nagle's algorithm on and small answers wait for 40 ms."""
-    with bind("127.0.0.1", 0) as listener:
-        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_a_taken_port_is_named(repositories: Callable[[str], Path], tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Bad requests get the contract's answers, and a good one right after still works."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -147,17 +146,16 @@ def test_unknown_path_and_method(server: Server) -> None:
     assert message(server.get("/upscale")) == "Method Not Allowed"
 
 
-def test_token_is_asked_for(repositories: Callable[[str], Path]) -> None:
-    with Server(repositories("narrow"), AUTH_TOKEN="sesame") as guarded:
-        for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic sesame"}):
-            response = post(guarded, **form(), headers=header)
-            assert response.status_code == 401
-            assert response.headers["www-authenticate"] == "Bearer"
-            assert message(response) == "Invalid bearer token."
-        # Before the body is read: who has no token learns nothing of the fields and takes no place.
-        assert post(guarded, **form(None)).status_code == 401
-        assert post(guarded, **form(model_id="other")).status_code == 401
-        good = form(num_inference_steps="1")
-        allowed = post(guarded, **good, headers={"Authorization": "Bearer sesame"})
-        assert allowed.status_code == 200
-        assert guarded.get("/health").json() == {"status": "OK"}
+def test_token_is_asked_for(guarded_server: Server) -> None:
+    for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic sesame"}):
+        response = post(guarded_server, **form(), headers=header)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert message(response) == "Invalid bearer token."
+    # Before the body is read: who has no token learns nothing of the fields and takes no place.
+    assert post(guarded_server, **form(None)).status_code == 401
+    assert post(guarded_server, **form(model_id="other")).status_code == 401
+    good = form(num_inference_steps="1")
+    allowed = post(guarded_server, **good, headers={"Authorization": "Bearer sesame"})
+    assert allowed.status_code == 200
+    assert guarded_server.get("/health").json() == {"status": "OK"}

@@ -37,17 +37,17 @@ def test_denoise_drops_the_job_within_two_steps(server: Server) -> None:
     small = file_of(photograph("coffee", 32, 32))
     expected = server.upscale(small, seed=3, num_inference_steps=20)
     cancelled = server.metric("upscale_denoise_jobs_total", outcome="cancelled")
-    calls = server.metric("upscale_denoise_unet_total", of="calls")
+    calls = server.counts("unet")[1]
     connection = send_and_keep_open(server, image, steps=1000)
-    wait_until(lambda: server.metric("upscale_denoise_unet_total", of="calls") > calls + 3, 60)
+    wait_until(lambda: server.counts("unet")[1] > calls + 3, 60)
 
-    calls = server.metric("upscale_denoise_unet_total", of="calls")
+    calls = server.counts("unet")[1]
     connection.close()
     wait_until(
         lambda: server.metric("upscale_denoise_jobs_total", outcome="cancelled") == cancelled + 1,
         20,
     )
-    assert server.metric("upscale_denoise_unet_total", of="calls") - calls <= 2
+    assert server.counts("unet")[1] - calls <= 2
     assert server.metric("upscale_denoise_jobs", state="active") == 0
     assert server.upscale(small, seed=3, num_inference_steps=20) == expected
 
@@ -55,11 +55,11 @@ def test_denoise_drops_the_job_within_two_steps(server: Server) -> None:
 def test_others_are_not_disturbed(server: Server) -> None:
     image = file_of(photograph("astronaut", 64, 64))
     expected = server.upscale(image, seed=5, num_inference_steps=100)
-    calls = server.metric("upscale_denoise_unet_total", of="calls")
+    calls = server.counts("unet")[1]
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(server.upscale, image, seed=5, num_inference_steps=100)
         connection = send_and_keep_open(server, image, steps=1000)
-        wait_until(lambda: server.metric("upscale_denoise_unet_total", of="calls") > calls + 5, 20)
+        wait_until(lambda: server.counts("unet")[1] > calls + 5, 20)
         connection.close()
         assert other.result() == expected
     wait_until(lambda: server.metric("upscale_denoise_jobs", state="active") == 0, 20)

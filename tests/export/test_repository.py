@@ -18,8 +18,8 @@ from export import networks, repository
 from export.checkpoint import load_checkpoint
 from export.errors import ExportError
 from export.networks import NETWORKS
-from export.onnx_engine import CHECK_SIZES, EXPORT_SIZE
-from export.repository import SOURCES, export_repository, read_config
+from export.repository import SOURCES, export_repository
+from export.triton_config import read_config
 from tests.tiny_pipeline import make_safety_checker
 
 
@@ -40,9 +40,12 @@ def test_manifest_names_every_file_and_error(repositories: Callable[[str], Path]
     }
     assert manifest["sha256"] == sums
     assert manifest["model_id"] == "narrow"
-    assert manifest["precision"] == "fp32"
+    assert "--output" in manifest["command"]
     for network in NETWORKS:
-        assert 0 < manifest["errors"][network.name] <= network.tolerance
+        entry = manifest["engines"][network.name]
+        assert (entry["engine"], entry["precision"]) == ("onnx", "fp32")
+        assert 0 <= entry["error"] <= entry["tolerance"] == network.tolerance
+        assert entry["machine"] == {}, "ONNX runs everywhere"
     assert manifest["tools"]["torch"].startswith("2.13.0")
 
 
@@ -66,13 +69,6 @@ def test_configs_fit_the_checkpoint(repositories: Callable[[str], Path]) -> None
         upscale = read_config(folder / "upscale" / "config.pbtxt")
         assert upscale.parameters["max_noise_level"].string_value == noise
         assert upscale.parameters["num_inference_steps"].string_value == "75"
-
-
-def test_checks_use_other_sizes_than_the_export() -> None:
-    assert len(CHECK_SIZES) >= 2
-    for check in CHECK_SIZES:
-        assert all(a != b for a, b in zip(check, EXPORT_SIZE, strict=True))
-        assert check[1] % 8 == check[2] % 8 == 0
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.0])

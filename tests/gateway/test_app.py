@@ -10,6 +10,7 @@ import pytest
 from httpx_sse import EventSource
 
 from gateway.app import create_app
+from gateway.backends import Backends
 from gateway.errors import BackendError, InsufficientCapacity
 from gateway.metrics import ModelStatistics
 from gateway.readiness import Readiness
@@ -19,7 +20,7 @@ from tests.photographs import file_of, photograph
 
 IMAGE = file_of(photograph("cat", 8, 8))
 PREVIEW = np.zeros((16, 16, 3), np.uint8)
-MODEL = ServedModel("model", 75, 9.0, 20, 350, has_safety_checker=False)
+MODEL = ServedModel("model", 75, 9.0, 20, 350, has_safety_checker=False, prompt_has_effect=True)
 
 
 class FakeTriton:
@@ -29,10 +30,11 @@ class FakeTriton:
         self.inputs: list[UpscaleInputs] = []
         self.error: Exception | None = None
         self.delay_s = 0.0
+        self.is_closed = False
         self.at_once = self.most_at_once = 0
 
     async def close(self) -> None:
-        pass
+        self.is_closed = True
 
     async def statistics(self) -> list[ModelStatistics]:
         return [ModelStatistics("unet", rows=6, executions=4, compute_s=0.5, queue_s=0.1)]
@@ -68,8 +70,9 @@ Use = Callable[[httpx.AsyncClient, FakeTriton, Readiness], Awaitable[None]]
 def run(use: Use, **settings: Any) -> None:
     async def main() -> None:
         triton = FakeTriton()
-        readiness = Readiness(triton, 3.0)  # type: ignore[arg-type]
-        app = create_app(Settings(**settings), triton, readiness)  # type: ignore[arg-type]
+        backends = Backends(lambda _: triton, 3.0)  # type: ignore[arg-type, return-value]
+        readiness = backends.add("triton:8001").readiness
+        app = create_app(Settings(**settings), backends)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             await use(client, triton, readiness)
@@ -167,7 +170,7 @@ def test_a_check_without_a_checker_is_refused() -> None:
         response = await post(client, safety_check="true")
         assert response.status_code == 400
         assert "no safety checker" in response.json()["detail"]["msg"]
-        assert len(triton.inputs) == 1  # readiness' own
+        assert len(triton.inputs) == 2  # readiness' own
 
     run(use)
 

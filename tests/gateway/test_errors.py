@@ -1,15 +1,44 @@
 """Every error has a status in both profiles."""
 
+import re
+from pathlib import Path
+
 from gateway.errors import (
     STATUSES,
     BackendError,
+    BodyTooLarge,
     ErrorAnswers,
     ErrorProfile,
     ImageTooLarge,
     InsufficientCapacity,
     InvalidImage,
+    InvalidRequest,
+    MediaError,
+    NotReady,
+    RequestTimeout,
+    Unauthorized,
+    UploadTimeout,
     UpscaleError,
 )
+
+README = Path(__file__).parents[2] / "README.md"
+INVALID_FIELD = "a form field is missing or of the wrong type"  # FastAPI's own 422
+TOO_LARGE = "an image of too many pixels, a body of too many bytes"
+BUSY = 'busy; the message contains "insufficient capacity", `Retry-After` is set'
+UNAVAILABLE = "the model is still loading, or Triton or the store of results failed"
+ROWS = {
+    InvalidRequest: "values or a file that cannot be used",
+    ImageTooLarge: TOO_LARGE,
+    BodyTooLarge: TOO_LARGE,
+    UploadTimeout: "the body did not arrive in time",
+    Unauthorized: "no bearer token, or a wrong one",
+    InsufficientCapacity: BUSY,
+    NotReady: UNAVAILABLE,
+    BackendError: UNAVAILABLE,
+    MediaError: UNAVAILABLE,
+    RequestTimeout: "the request took too long",
+    UpscaleError: "a fault of ours",
+}
 
 
 def tree(kind: type[UpscaleError]) -> list[type[UpscaleError]]:
@@ -36,3 +65,11 @@ def test_an_error_has_the_status_of_the_nearest_class_in_the_table() -> None:
 def test_only_plain_faults_of_ours_fall_through_to_the_last_row() -> None:
     own = [kind for kind in tree(UpscaleError) if not set(kind.__mro__[:-4]) & set(STATUSES)]
     assert own == [UpscaleError]
+
+
+def test_the_readme_has_the_statuses_of_both_profiles() -> None:
+    table = README.read_text().split("\n## Statuses\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.+) \| (\d+) \| (\d+) \|$", table, re.MULTILINE)
+    documented = {(what, int(livepeer), int(http)) for what, livepeer, http in rows}
+    expected = {(ROWS[kind], *statuses) for kind, statuses in STATUSES.items()}
+    assert documented == expected | {(INVALID_FIELD, 422, 422)}

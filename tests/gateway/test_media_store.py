@@ -21,11 +21,11 @@ from itsdangerous import TimestampSigner
 from moto.server import ThreadedMotoServer
 
 from gateway.app import create_app
+from gateway.backends import Backends
 from gateway.errors import MediaError
 from gateway.media import OutputFormat, encode
 from gateway.media_link import MediaLinks
 from gateway.media_store import InlineMedia, LocalMedia, S3Media, media_store
-from gateway.readiness import Readiness
 from gateway.settings import ConfigurationError, Settings
 from tests.gateway.test_app import IMAGE, FakeTriton
 from tests.photographs import photograph, pixels_of
@@ -63,10 +63,11 @@ def fetch(folder: Path, *links: str, method: str = "GET", **headers: str) -> lis
 
 
 def app_of(folder: Path, **settings: Any) -> FastAPI:
-    triton = FakeTriton()
+    backends = Backends(lambda _: FakeTriton(), 3.0)  # type: ignore[arg-type, return-value]
+    backends.add("triton:8001")
     options = {"media": "local", "media_dir": folder, "media_ttl_s": TTL_S, "media_key": "key"}
     every = settings_of(**{**options, **settings})
-    return create_app(every, triton, Readiness(triton, 3.0))  # type: ignore[arg-type]
+    return create_app(every, backends)
 
 
 def settings_of(**values: Any) -> Settings:
@@ -261,7 +262,8 @@ def test_nothing_else_can_be_reached_even_with_a_signature(tmp_path: Path, name:
         "/media/" + "".join(f"%{byte:02x}" for byte in name.encode()) + signature,
     ]
     for response in fetch(folder, *links):
-        assert response.status_code == 404
+        # Clients go up the path themselves: /media/.. is the page.
+        assert response.status_code == (200 if response.url.path == "/" else 404)
         assert b"secret" not in response.content
 
 

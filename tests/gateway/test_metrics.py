@@ -7,10 +7,10 @@ UNET = ModelStatistics("unet", rows=6, executions=4, compute_s=0.5, queue_s=0.25
 
 
 def values(metrics: Metrics, *models: ModelStatistics) -> dict[tuple[str, str], float]:
-    """By name and the value of the only label."""
-    families = text_string_to_metric_families(metrics.text(models).decode())
+    """By name and the values of the labels."""
+    families = text_string_to_metric_families(metrics.text({"triton:8001": models}).decode())
     return {
-        (sample.name, "".join(sample.labels.values())): sample.value
+        (sample.name, " ".join(sample.labels.values())): sample.value
         for family in families
         for sample in family.samples
     }
@@ -38,7 +38,7 @@ def test_places_are_read_when_they_are_asked_for() -> None:
 
 def test_the_models_are_those_of_triton() -> None:
     found = values(Metrics(Capacity(1, 1)), UNET)
-    assert found["upscale_model_rows_total", "unet"] == 6
-    assert found["upscale_model_executions_total", "unet"] == 4
-    assert found["upscale_model_compute_seconds_total", "unet"] == 0.5
-    assert found["upscale_model_queue_seconds_total", "unet"] == 0.25
+    assert found["upscale_model_rows_total", "unet triton:8001"] == 6
+    assert found["upscale_model_executions_total", "unet triton:8001"] == 4
+    assert found["upscale_model_compute_seconds_total", "unet triton:8001"] == 0.5
+    assert found["upscale_model_queue_seconds_total", "unet triton:8001"] == 0.25

@@ -1,11 +1,13 @@
 """What makes the server ready, and what makes it lose that."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from gateway.errors import BackendError, InsufficientCapacity, NotReady
+from gateway.metrics import ModelStatistics
 from gateway.readiness import Readiness
 from tests.gateway.test_app import FakeTriton
 
@@ -28,6 +30,16 @@ def watched(
         watching.cancel()
 
     asyncio.run(main())
+
+
+def test_engines_are_warm_before_it_is_ready_and_trials_are_small_from_then_on() -> None:
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        while len(triton.inputs) < 4:
+            await asyncio.sleep(0.001)
+        sides = [inputs.image.shape[0] for inputs in triton.inputs[:4]]
+        assert sides == [8, 128, 8, 8]
+
+    watched(use)
 
 
 def test_a_failing_trial_is_noticed_and_so_is_the_recovery() -> None:
@@ -74,6 +86,28 @@ def test_a_slow_answer_is_no_failure_beside_requests_but_without_them(
     watched(use)
 
 
+def test_a_slow_answer_is_no_failure_while_others_keep_triton_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.readiness.IDLE_TIMEOUT_S", 0.01)
+    executions = itertools.count()
+
+    async def statistics() -> list[ModelStatistics]:
+        return [ModelStatistics("unet", 0, next(executions), 0, 0)]
+
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(triton, "statistics", statistics)
+            triton.delay_s = 60
+            tried = len(triton.inputs)
+            while len(triton.inputs) < tried + 3:
+                await asyncio.sleep(0.001)
+            assert readiness.status == "OK"
+        await readiness.lost.wait()
+
+    watched(use)
+
+
 def test_nothing_is_tried_while_requests_succeed() -> None:
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
         tried = len(triton.inputs)
@@ -94,12 +128,3 @@ def test_a_doubt_is_looked_into_at_once() -> None:
         await readiness.lost.wait()
 
     watched(use, interval_s=60)
-
-
-def test_who_regains_waits_for_a_new_picture() -> None:
-    async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        tried = len(triton.inputs)
-        await readiness.regain()
-        assert len(triton.inputs) > tried
-
-    watched(use)

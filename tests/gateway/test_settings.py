@@ -1,10 +1,24 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from gateway.settings import ConfigurationError, Settings
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+DENOISE = ROOT / "model_repository" / "denoise" / "config.pbtxt"
+# obstore reads the variables of AWS; ai-runner's are named because they are not read.
+OF_OTHERS = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "MODEL_ID",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
+}
 
 
 def test_defaults_are_read_once_and_frozen() -> None:
@@ -15,7 +29,13 @@ def test_defaults_are_read_once_and_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("PORT", "eighty"), ("PORT", "70000"), ("MAX_BODY_BYTES", "-1")]
+    ("key", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("MAX_BODY_BYTES", "-1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
+    ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
     monkeypatch.setenv(key, value)
@@ -33,15 +53,27 @@ def test_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sesame" not in repr(Settings.from_environment())
 
 
-def test_the_readme_names_every_setting_and_its_default() -> None:
-    rows = [line for line in README.read_text().splitlines() if line.startswith("| `")]
-    documented = {row.split("|")[1].strip(" `"): row.split("|")[2].strip(" `") for row in rows}
-    for name, setting in Settings.model_fields.items():
-        default = (
-            "unset"
-            if setting.default is None
-            else f"{setting.default:g}"
-            if isinstance(setting.default, float)
-            else str(setting.default)
-        )
-        assert documented[name.upper()] == default
+def test_the_readme_has_every_setting_its_default_and_no_other() -> None:
+    table = README.read_text().split("\n## Settings\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \| (.+) \|$", table, re.MULTILINE)
+    documented = {name: default.strip() for name, default, _ in rows}
+    expected = {name.upper(): shown(field.default) for name, field in Settings.model_fields.items()}
+    of_triton = re.search(r'"memory_budget_mb" .+ "(\d+)"', DENOISE.read_text())
+    assert of_triton is not None
+    assert documented == expected | {"MEMORY_BUDGET_MB": of_triton[1]}
+
+
+def shown(default: object) -> str:
+    """As the table has it."""
+    if default is None:
+        return "unset"
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def test_settings_that_documents_name_exist() -> None:
+    files = [ROOT / "cli.py", *ROOT.glob("model_repository/*/1/*.py"), *ROOT.glob("docker/**/*")]
+    code = "".join(path.read_text() for path in files if path.is_file())
+    for document in (README, *ROOT.glob("docs/*.md")):
+        for name in re.findall(r"\b[A-Z]+(?:_[A-Z0-9]+)+\b", document.read_text()):
+            is_setting = name.lower() in Settings.model_fields
+            assert is_setting or name in code or name in OF_OTHERS, f"{document}: {name}"

@@ -55,6 +55,7 @@ def test_a_budget_too_small_for_small_images_stops_the_start() -> None:
 def test_a_job_holds_no_more_than_was_planned(changes: dict[str, Any]) -> None:
     asked = request(**changes)
     it = job(**changes)
-    tensors = [it.image, it.latents, it._noise_pred, it.latents, it.latents, it.prompt_embeds]
+    tensors = [it.image, it.latents, it.noise_pred, it.latents, it.latents, it.prompt_embeds]
+    tensors += [it.negative_prompt_embeds]
     held = asked.image.nbytes + sum(tensor.nbytes for tensor in tensors)
     assert held <= asked.memory_bytes

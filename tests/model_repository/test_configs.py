@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from export.networks import NETWORKS
-from export.repository import SOURCES, read_config
+from export.repository import SOURCES
+from export.triton_config import read_config
 
 ENGINES = [network.name for network in NETWORKS]
 

@@ -60,59 +60,45 @@ def test_noise_is_drawn_in_the_order_of_diffusers() -> None:
     assert torch.equal(job().image, expected)
 
 
-def test_a_guided_job_takes_two_rows() -> None:
-    it, plain = job(), job(guidance_scale=1.0)
-    inputs = it.unet_inputs(it.tiles[0])
-    assert inputs["sample"].shape == (2, 7, 16, 24)
-    assert inputs["encoder_hidden_states"][:, 0, 0].tolist() == [1, 2]  # negative first
-    assert inputs["timestep"].tolist() == [[751], [751]]
-    assert inputs["class_labels"].tolist() == [[20], [20]]
-    assert plain.unet_inputs(plain.tiles[0])["sample"].shape == (1, 7, 16, 24)
-
-
-def test_guidance_weighs_the_two_rows() -> None:
-    guided, plain = job(guidance_scale=3.0), job(guidance_scale=1.0)
-    uncond, text = torch.randn(2, 1, 4, 16, 24)
-    guided.add(guided.tiles[0], torch.cat([uncond, text]))
-    plain.add(plain.tiles[0], uncond + 3.0 * (text - uncond))
-    assert torch.equal(guided.latents, plain.latents)
-
-
 def test_it_is_finished_after_its_steps() -> None:
-    it = job(num_inference_steps=2, guidance_scale=1.0)
+    it = job(num_inference_steps=2)
     for _ in range(2):
         assert not it.is_finished
         it.add(it.tiles[0], torch.zeros(1, 4, 16, 24))
+        assert it.is_predicted
+        it.advance(it.latents)
+        assert not it.is_predicted
     assert it.is_finished
 
 
 def test_a_large_image_steps_once_all_its_tiles_are_predicted() -> None:
     image = np.asarray(photograph("cat", 300, 140))
-    it = job(image=image, guidance_scale=1.0, num_inference_steps=2)
+    it = job(image=image, num_inference_steps=2)
     assert it.request.is_tiled
     assert {tile.size for tile in it.tiles} == {(TILE, TILE)}
     assert len(it.tiles) == 6
-    before = it.latents
-    whole = torch.randn(before.shape)
+    whole = torch.randn(it.latents.shape)
     for count in (4, 2):
-        assert torch.equal(it.latents, before)
+        assert not it.is_predicted
         for tile in it.next_tiles(count):
             it.add(tile, tile.of(whole))
+    assert it.is_predicted
+    torch.testing.assert_close(it.noise_pred, whole)
+    it.advance(it.latents)
     assert it.step == 1
-    a, b = it.schedule.latents_factors[0], it.schedule.prediction_factors[0]
-    assert torch.allclose(it.latents, a * before + b * whole, atol=1e-5)
     assert len(it.next_tiles(99)) == 6
+    assert not it.noise_pred.any()
 
 
 @pytest.mark.parametrize("size", [(4000, 16), (1, 1), (8, 5000)])
 def test_long_and_thin_images_have_thin_tiles(size: tuple[int, int]) -> None:
-    it = job(image=np.zeros((size[1], size[0], 3), np.uint8), guidance_scale=1.0)
+    it = job(image=np.zeros((size[1], size[0], 3), np.uint8))
     shape = tuple(min(side, TILE) for side in it.request.padded_size)
     assert {tile.size for tile in it.tiles} == {shape}
     for tile in it.tiles:
-        assert it.unet_inputs(tile)["sample"].shape == (1, 7, *shape)
+        assert tile.of(it.latents).shape == (1, 4, *shape)
         it.add(tile, torch.zeros(1, 4, *shape))
-    assert it.step == 1
+    assert it.is_predicted
 
 
 @pytest.mark.parametrize(
@@ -138,13 +124,14 @@ def test_a_preview_is_made_after_every_so_many_steps_but_not_after_the_last() ->
     seen = []
     while not it.is_finished:
         before, step = it.latents, it.step
-        noise_pred = torch.randn(2, 4, 16, 24)
+        noise_pred, after = torch.randn(2, 1, 4, 16, 24)
         it.add(it.tiles[0], noise_pred)
+        it.advance(after)
+        assert it.latents is after
         if it.denoised is not None:
             seen.append(it.step)
-            guided = noise_pred[:1] + 9.0 * (noise_pred[1:] - noise_pred[:1])
             c, d = it.schedule.denoised_factors[step]
-            expected = (c * before + d * guided)[..., :9, :20]
+            expected = (c * before + d * noise_pred)[..., :9, :20]
             torch.testing.assert_close(it.denoised, expected)
             it.denoised = None
     assert seen == [2]

@@ -6,17 +6,28 @@ https://github.com/triton-inference-server/backend/blob/main/docs/python_based_b
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-# Values of the largest input in one run: one row of unet at 128 x 128, two of vae_decoder. Memory
-# grows with the rows of a run, and on a CPU more rows are no faster.
-RUN_SIZE = 2**17
+sys.path.insert(0, str(Path(__file__).parent))  # Triton adds the model's folder, not this one
+
+from engine_batch import Batch, device_of, respond, run_in_parts
+
+
+def providers_for(device: str, available: list[str]) -> list[Any]:
+    """CUDA where Triton wants the instance on a GPU and the package onnxruntime-gpu is there.
+
+    Convolutions are chosen by rule: a search would stall the first request of every size.
+    """
+    if device == "cpu" or "CUDAExecutionProvider" not in available:
+        return ["CPUExecutionProvider"]
+    options = {"device_id": device.removeprefix("cuda:"), "cudnn_conv_algo_search": "HEURISTIC"}
+    return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
 
 
 class TritonPythonModel:
@@ -33,45 +44,41 @@ class TritonPythonModel:
         options.enable_mem_pattern = False
         # Sessions take turns on the same cores; one that spins takes them from the next.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
+        self.device = device_of(args)
+        providers = providers_for(self.device, onnxruntime.get_available_providers())
+        self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+        if "CUDAExecutionProvider" not in self.session.get_providers():
+            self.device = "cpu"
         self.inputs = [entry["name"] for entry in config["input"]]
         self.outputs = [entry["name"] for entry in config["output"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """All requests as one batch; the dynamic batcher only joins equal shapes."""
-        rows = [
-            {
-                name: pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-                for name in self.inputs
-            }
-            for request in requests
-        ]
-        batch = {
-            name: rows[0][name] if len(rows) == 1 else np.concatenate([row[name] for row in rows])
-            for name in self.inputs
-        }
-        results = self.run(batch)
-        ends = np.cumsum([len(row[self.inputs[0]]) for row in rows])
-        parts = [np.split(result, ends[:-1]) for result in results]
-        return [
-            pb_utils.InferenceResponse(
-                [pb_utils.Tensor(name, part) for name, part in zip(self.outputs, own, strict=True)]
-            )
-            for own in zip(*parts, strict=True)
-        ]
+        run = self.run if self.device == "cpu" else self.run_bound
+        return respond(requests, self.inputs, self.outputs, run)
 
-    def run(self, batch: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The batch in runs of bounded memory; each array is [rows, ...]."""
-        rows = len(batch[self.inputs[0]])
-        step = max(1, RUN_SIZE // max(array[0].size for array in batch.values()))
-        parts = [
-            self.session.run(
-                self.outputs, {name: array[i : i + step] for name, array in batch.items()}
-            )
-            for i in range(0, rows, step)
-        ]
-        return (
-            parts[0] if len(parts) == 1 else [np.concatenate(p) for p in zip(*parts, strict=True)]
-        )
+    def run(self, batch: Batch) -> list[NDArray[Any]]:
+        """On the CPU, in parts of bounded memory."""
+        arrays = {name: np.asarray(array) for name, array in batch.items()}
+        return run_in_parts(arrays, lambda part: self.session.run(self.outputs, part))
+
+    def run_bound(self, batch: Batch) -> list[Any]:
+        """All at once, with inputs and outputs on the device; not tried on a GPU yet."""
+        import torch  # noqa: PLC0415 - 200 MB that the CPU does without
+        from torch.utils.dlpack import from_dlpack  # noqa: PLC0415
+
+        kind, _, index = self.device.partition(":")
+        binding = self.session.io_binding()
+        tensors = {
+            name: torch.as_tensor(array, device=self.device).contiguous()
+            for name, array in batch.items()
+        }
+        if kind == "cuda":
+            torch.cuda.synchronize(self.device)  # ONNX Runtime works on a stream of its own
+        for name, tensor in tensors.items():
+            dtype = np.int64 if tensor.dtype == torch.int64 else np.float32
+            shape = tuple(tensor.shape)
+            binding.bind_input(name, kind, int(index or 0), dtype, shape, tensor.data_ptr())
+        for name in self.outputs:
+            binding.bind_output(name, kind, int(index or 0))
+        self.session.run_with_iobinding(binding)
+        return [from_dlpack(value) for value in binding.get_outputs()]

@@ -40,39 +40,47 @@ class TritonPythonModel:
             error = pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG)
             return pb_utils.InferenceResponse([], error)
         try:
-            upscaled = self.decode(latents, int(image_size[0]), int(image_size[1]))
-            nsfw = bool(safety_check[0]) and self.check(upscaled)
+            size = int(image_size[0]), int(image_size[1])
+            upscaled = self.decode(latents, *size, request.trace())
+            nsfw = bool(safety_check[0]) and self.check(upscaled, request.trace())
         except EngineError as error:
             return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor("upscaled", upscaled), pb_utils.Tensor("nsfw", np.array([nsfw]))]
         )
 
-    def decode(self, latents: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
+    def decode(
+        self, latents: NDArray[np.float32], height: int, width: int, trace: Any
+    ) -> NDArray[np.uint8]:
         """latents [4, h, w] -> uint8 [4 * height, 4 * width, 3], without denoise's padding."""
         mosaic = Mosaic(latents.shape[1:], (SCALE * height, SCALE * width))
         for tiles in mosaic.batches(self.batch_size):
             windows = [latents[:, rows.latents, columns.latents] for rows, columns in tiles]
-            images = call("vae_decoder", "latents", np.stack(windows), "image")
+            images = call("vae_decoder", "latents", np.stack(windows), "image", trace)
             for tile, image in zip(tiles, images, strict=True):
                 mosaic.add(tile, image)
         return mosaic.image
 
-    def check(self, upscaled: NDArray[np.uint8]) -> bool:
+    def check(self, upscaled: NDArray[np.uint8], trace: Any) -> bool:
         assert self.clip_pixels is not None
         pixel_values = self.clip_pixels(upscaled)
-        scores = call("safety_checker", "pixel_values", pixel_values[None], "concept_scores")
+        scores = call("safety_checker", "pixel_values", pixel_values[None], "concept_scores", trace)
         return bool((scores > 0).any())
 
 
 def call(
-    engine: str, input_name: str, array: NDArray[np.float32], output_name: str
-) -> NDArray[np.float32]:
-    """One call of an engine by BLS, rows first."""
+    engine: str,
+    input_name: str,
+    array: NDArray[np.float32],
+    output_name: str,
+    trace: Any,
+) -> NDArray[Any]:
+    """One call of an engine by BLS, rows first; trace: of the request that it is for."""
     response = pb_utils.InferenceRequest(
         model_name=engine,
         requested_output_names=[output_name],
         inputs=[pb_utils.Tensor(input_name, np.ascontiguousarray(array))],
+        trace=trace,
     ).exec()
     if response.has_error():
         raise EngineError(f"{engine}: {response.error().message()}")

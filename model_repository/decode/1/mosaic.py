@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from pixels import to_uint8
 from tiles import Span, spans
 
 SCALE = 4  # image pixels per latent pixel
@@ -22,7 +21,9 @@ class Mosaic:
         height, width = latents_size
         self.image = np.empty((*image_size, 3), np.uint8)
         self._rows, self._columns = spans(height, SCALE), spans(width, SCALE)
-        self._band = np.zeros((3, SCALE * self._rows[0].length, SCALE * width), np.float32)
+        self._band: NDArray[np.float32] | None = None  # a row of tiles; one tile needs no blending
+        if len(self._rows) * len(self._columns) > 1:
+            self._band = np.zeros((SCALE * self._rows[0].length, SCALE * width, 3), np.float32)
 
     def batches(self, size: int) -> Iterator[list[Tile]]:
         """All tiles, row by row, at most `size` at once."""
@@ -30,23 +31,26 @@ class Mosaic:
         for start in range(0, len(tiles), size):
             yield tiles[start : start + size]
 
-    def add(self, tile: Tile, image: NDArray[np.float32]) -> None:
-        """Add a tile's image, float32 [3, h, w] of about -1..1."""
+    def add(self, tile: Tile, image: NDArray[np.uint8]) -> None:
+        """Add a tile's image, uint8 [h, w, 3]."""
+        if self._band is None:
+            self.image[:] = image[: len(self.image), : self.image.shape[1]]
+            return
         rows, columns = tile
-        image *= rows.weights[:, None] * columns.weights
-        self._band[:, :, columns.pixels] += image
+        weights = np.outer(rows.weights, columns.weights)[:, :, None]
+        self._band[:, columns.pixels] += weights * image
         if columns is self._columns[-1]:
-            self._finish(rows)
+            self._finish(self._band, rows)
 
-    def _finish(self, rows: Span) -> None:
+    def _finish(self, band: NDArray[np.float32], rows: Span) -> None:
         """Keep what lies above the next row of tiles, and move the band down to it."""
         index = self._rows.index(rows)
         below = self._rows[index + 1 :][:1]
         top = rows.pixels.start
         bottom = below[0].pixels.start if below else rows.pixels.stop
         height, width = self.image.shape[:2]
-        self.image[top:bottom] = to_uint8(self._band[:, : bottom - top])[: height - top, :width]
+        self.image[top:bottom] = band[: bottom - top][: height - top, :width].round()
         if below:
-            kept = self._band.shape[1] - (bottom - top)
-            self._band[:, :kept] = self._band[:, bottom - top :].copy()
-            self._band[:, kept:] = 0
+            kept = len(band) - (bottom - top)
+            band[:kept] = band[bottom - top :].copy()
+            band[kept:] = 0

@@ -17,6 +17,7 @@ LATENT_CHANNELS = 4
 BYTES_PER_PIXEL = 80
 RGB = 3
 PREVIEW_SIDE = 256  # of the latents that a preview is made of, at most
+CPU = torch.device("cpu")
 
 
 class Caller(Protocol):
@@ -114,9 +115,12 @@ class Tile:
         """The window as a view: [1, C, h, w] -> [1, C, tile height, tile width]."""
         return tensor[..., self.rows.latents, self.columns.latents]
 
-    def weights(self) -> torch.Tensor:
+    def weights(self, device: torch.device) -> torch.Tensor:
         """Its weights in the blend, float32 [tile height, tile width]."""
-        return torch.from_numpy(np.outer(self.rows.weights, self.columns.weights))
+        rows, columns = (
+            torch.from_numpy(span.weights).to(device) for span in (self.rows, self.columns)
+        )
+        return torch.outer(rows, columns)
 
 
 class Job:
@@ -124,41 +128,59 @@ class Job:
 
     At every step the UNet predicts each tile, the predictions are blended (Bar-Tal et al.,
     MultiDiffusion, 2023) and the scheduler steps the whole latents, so that the tiles agree. An
-    image of one tile is one piece, as in diffusers.
+    image of one tile is one piece, as in diffusers. prediction.py has the mathematics.
+
+    latents: float32 [1, 4, h, w]. image: float32 [1, 3, h, w], noised. Both are on `device`, and
+    so are prompt_embeds and negative_prompt_embeds, float32 [1, 77, D].
+    noise_pred: of this step, float32 [1, 4, h, w], complete once is_predicted.
+    denoised: for the preview, after a step that has one; until somebody took it.
     """
 
-    def __init__(self, request: Request, schedule: Schedule, low_res_scheduler: Any) -> None:
+    def __init__(
+        self,
+        request: Request,
+        schedule: Schedule,
+        low_res_scheduler: Any,
+        device: torch.device = CPU,
+    ) -> None:
         self.request = request
         self.schedule = schedule
         self.step = 0
-        embeds = [request.prompt_embeds]
-        if request.is_guided:
-            embeds.insert(0, request.negative_prompt_embeds)
-        self.prompt_embeds = torch.from_numpy(np.stack(embeds))
-        # diffusers' order: first the noise of the low-res image, then the latents.
+        self.prompt_embeds, self.negative_prompt_embeds = (
+            torch.from_numpy(embeds)[None].to(device)
+            for embeds in (request.prompt_embeds, request.negative_prompt_embeds)
+        )
+        # diffusers' order: first the noise of the low-res image, then the latents. Always on the
+        # CPU, whose generator gives the same numbers on every machine.
         generator = torch.Generator().manual_seed(request.seed)
         image = preprocess(request.image)
         noise = torch.randn(image.shape, generator=generator)
         noise_level = torch.tensor([request.noise_level])
-        self.image = low_res_scheduler.add_noise(image, noise, noise_level)
-        self.latents = torch.randn((1, LATENT_CHANNELS, *image.shape[2:]), generator=generator)
+        self.image = low_res_scheduler.add_noise(image, noise, noise_level).to(device)
+        latents = torch.randn((1, LATENT_CHANNELS, *image.shape[2:]), generator=generator)
+        self.latents = latents.to(device)
         self.tiles = [
             Tile(rows, columns)
             for rows in spans(image.shape[2])
             for columns in spans(image.shape[3])
         ]
-        self._noise_pred = torch.zeros_like(self.latents)
+        self.noise_pred = torch.zeros_like(self.latents)
         self._predicted = 0  # tiles of this step
-        self.denoised: torch.Tensor | None = None  # for the preview, after a step that has one
+        self.denoised: torch.Tensor | None = None
 
     @property
     def rows(self) -> int:
         """How many rows of a UNet batch a tile takes."""
-        return len(self.prompt_embeds)
+        return 2 if self.request.is_guided else 1
 
     @property
     def timestep(self) -> int:
         return self.schedule.timesteps[self.step]
+
+    @property
+    def is_predicted(self) -> bool:
+        """Whether all tiles of this step are."""
+        return self._predicted == len(self.tiles)
 
     @property
     def is_finished(self) -> bool:
@@ -174,42 +196,28 @@ class Job:
         """At most `count` of those that this step has not predicted yet."""
         return self.tiles[self._predicted : self._predicted + count]
 
-    def unet_inputs(self, tile: Tile) -> dict[str, torch.Tensor]:
-        """The tile's rows of a UNet call: without the prompt first, then with it."""
-        sample = torch.cat([tile.of(self.latents), tile.of(self.image)], dim=1)
-        return {
-            "sample": sample.expand(self.rows, -1, -1, -1),
-            "timestep": torch.full((self.rows, 1), self.timestep),
-            "encoder_hidden_states": self.prompt_embeds,
-            "class_labels": torch.full((self.rows, 1), self.request.noise_level),
-        }
-
     def add(self, tile: Tile, noise_pred: torch.Tensor) -> None:
-        """Take the UNet's rows for the next tile, float32 [rows, 4, h, w].
-
-        After the last tile the scheduler takes one step.
-        """
-        if self.request.is_guided:
-            uncond, text = noise_pred.chunk(2)
-            noise_pred = uncond + self.request.guidance_scale * (text - uncond)
-        tile.of(self._noise_pred).add_(noise_pred * tile.weights())
+        """Take the prediction of the next tile, float32 [1, 4, tile height, tile width]."""
+        if len(self.tiles) == 1:
+            self.noise_pred = noise_pred
+        else:
+            weights = tile.weights(noise_pred.device)
+            tile.of(self.noise_pred).add_(noise_pred * weights)
         self._predicted += 1
-        if self._predicted == len(self.tiles):
-            self._advance()
 
-    def _advance(self) -> None:
-        a = self.schedule.latents_factors[self.step]
-        b = self.schedule.prediction_factors[self.step]
+    def advance(self, latents: torch.Tensor) -> None:
+        """Go on to the next step, with the latents that the scheduler has made for it."""
         every = self.request.preview_every
         if every and (self.step + 1) % every == 0 and self.step + 1 < len(self.schedule):
             c, d = self.schedule.denoised_factors[self.step]
             height, width = self.request.image_size
-            latents, noise_pred = (
-                thinned(tensor[..., :height, :width]) for tensor in (self.latents, self._noise_pred)
+            before, noise_pred = (
+                thinned(tensor[..., :height, :width]) for tensor in (self.latents, self.noise_pred)
             )
-            self.denoised = c * latents + d * noise_pred
-        self.latents = a * self.latents + b * self._noise_pred
-        self._noise_pred.zero_()
+            self.denoised = c * before + d * noise_pred
+        self.latents = latents
+        if len(self.tiles) > 1:
+            self.noise_pred.zero_()
         self._predicted = 0
         self.step += 1
 

@@ -6,14 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from admission import Admission
 from batching import batches
 from job import Caller, Job, Request, Tile
+from prediction import UNet, predict
 
 logger = logging.getLogger("denoise")
-
-UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 
 
 class InsufficientCapacity(Exception):
@@ -97,7 +95,7 @@ class DenoiseLoop:
     It goes in rounds. A round takes every active job further: one of a single tile by a step, a
     tiled one by a share of its tiles, so that neither waits for the other for long.
 
-    unet: one call; the inputs of `Job.unet_inputs` for all rows -> noise_pred [rows, 4, h, w].
+    unet: one call; see prediction.py.
     make_job: builds a job when it is admitted, so that a waiting one holds only its request.
     unet_batch_size: rows in one call. admission: which jobs are active. max_waiting: jobs behind
     them; one more is refused. on_round: called on the loop's thread after every round.
@@ -239,14 +237,9 @@ class DenoiseLoop:
         if not batch:  # their jobs failed earlier in this round
             return
         try:
-            rows = [work.job.unet_inputs(work.tile) for work in batch]
-            inputs = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-            noise_pred = self._unet(inputs)
+            predict(self._unet, [(work.job, work.tile) for work in batch])
             self.counts.unet_calls += 1
-            self.counts.unet_rows += len(noise_pred)
-            parts = torch.split(noise_pred, [work.rows for work in batch])
-            for work, part in zip(batch, parts, strict=True):
-                work.job.add(work.tile, part)
+            self.counts.unet_rows += sum(work.rows for work in batch)
         except Exception as error:  # of this call's jobs alone
             logger.exception("a UNet call failed")
             for entry in {work.entry for work in batch}:

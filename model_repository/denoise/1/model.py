@@ -16,6 +16,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from job import Caller, InvalidRequest, Job, Request
 from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
 from preview import Preview
+from torch.utils.dlpack import from_dlpack
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -25,6 +26,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         torch.set_num_threads(1)  # the work is in unet; here are a few additions a step
+        # The latents stay where the engine wants them.
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         dims = next(i["dims"] for i in config["input"] if i["name"] == "prompt_embeds")
@@ -35,12 +38,13 @@ class TritonPythonModel:
         low_res_scheduler = DDPMScheduler.from_pretrained(folder / "low_res_scheduler")
 
         def make_job(request: Request) -> Job:
-            return Job(request, schedules.get(request.num_inference_steps), low_res_scheduler)
+            schedule = schedules.get(request.num_inference_steps)
+            return Job(request, schedule, low_res_scheduler, device)
 
         self.preview = Preview(folder / "preview.npy")
         self.metrics = Metrics()
         self.loop = DenoiseLoop(
-            call_unet,
+            UNetEngine(device),
             make_job,
             unet_batch_size=int(parameters["unet_batch_size"]),
             admission=Admission(
@@ -103,17 +107,36 @@ def read_request(triton_request: Any) -> Request:
     )
 
 
-def call_unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """One call of the engine `unet` by BLS; see `UNet` in export/networks.py for the shapes."""
-    response = pb_utils.InferenceRequest(
-        model_name="unet",
-        requested_output_names=["out_sample"],
-        inputs=[pb_utils.Tensor(name, tensor.numpy()) for name, tensor in inputs.items()],
-    ).exec()
-    if response.has_error():
-        raise RuntimeError(f"unet: {response.error().message()}")
-    out_sample = pb_utils.get_output_tensor_by_name(response, "out_sample").as_numpy()
-    return torch.from_numpy(np.array(out_sample))
+class UNetEngine:
+    """The engine `unet`, called by BLS; see `UNet` in export/networks.py for the shapes.
+
+    Tensors cross as DLPack: those on a GPU stay there, and an answer is not copied out of the
+    memory that it shares with Triton, which lives as long as the answer.
+
+    The call blocks, and the loop prepares the next one only then: a step needs the one before, and
+    the processors of a CPU have no room beside the engine.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        kind = (
+            pb_utils.TRITONSERVER_MEMORY_GPU
+            if device.type == "cuda"
+            else pb_utils.TRITONSERVER_MEMORY_CPU
+        )
+        self._memory = pb_utils.PreferredMemory(kind, device.index or 0)
+
+    def __call__(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        response = pb_utils.InferenceRequest(
+            model_name="unet",
+            requested_output_names=["out_sample"],
+            inputs=[pb_utils.Tensor.from_dlpack(name, value) for name, value in inputs.items()],
+            preferred_memory=self._memory,
+        ).exec()
+        if response.has_error():
+            raise RuntimeError(f"unet: {response.error().message()}")
+        out_sample = pb_utils.get_output_tensor_by_name(response, "out_sample")
+        return from_dlpack(out_sample).to(self._device)
 
 
 class TritonCaller(Caller):
@@ -143,7 +166,7 @@ class TritonCaller(Caller):
 
     def send(self, job: Job) -> None:
         outputs = {
-            "latents": job.latents[0].numpy(),
+            "latents": job.latents[0].cpu().numpy(),
             "image_size": np.array(job.request.image_size, np.int32),
             "safety_check": np.array([job.request.safety_check]),
         }
@@ -167,9 +190,17 @@ def error_code(error: Exception) -> Any:
 
 
 class Metrics:
-    """The loop's counts in Triton's own /metrics."""
+    """The loop's counts in Triton's own /metrics.
+
+    Each number is a message to the server's process and back, as long as all that denoise does in
+    a step. So what changes at every step, the calls of unet, waits for a job that comes or leaves,
+    or for INTERVAL_S to pass.
+    """
+
+    INTERVAL_S = 1.0
 
     def __init__(self) -> None:
+        self._published_at = float("-inf")
         self._jobs = pb_utils.MetricFamily(
             name="upscale_denoise_jobs",
             description="Jobs in the denoise loop, by state.",
@@ -196,8 +227,17 @@ class Metrics:
         self._published = dict.fromkeys([*self._gauges, *self._counters], 0)
 
     def publish(self, loop: DenoiseLoop) -> None:
-        """Bring the metrics up to date; only what changed crosses to the server's process."""
+        """Bring the metrics up to date."""
         values = {"active": loop.active, "waiting": loop.waiting, **vars(loop.counts)}
+        now = time.monotonic()
+        is_due = now - self._published_at >= self.INTERVAL_S
+        if not is_due and all(
+            value == self._published[name]
+            for name, value in values.items()
+            if not name.startswith("unet_")
+        ):
+            return
+        self._published_at = now
         for name, value in values.items():
             change = value - self._published[name]
             if change and name in self._gauges:

@@ -23,7 +23,7 @@ class Preview:
 
     def draw(self, latents: torch.Tensor) -> NDArray[np.uint8]:
         """Latents without noise, float32 [1, 4, h, w] -> RGB uint8 [scale h, scale w, 3]."""
-        padded = functional.pad(latents, [1] * 4, "replicate")
+        padded = functional.pad(latents.cpu(), [1] * 4, "replicate")
         rows = functional.conv2d(padded, self._kernel, self._bias)
         pixels = functional.pixel_shuffle(rows, self._scale)[0].permute(1, 2, 0)
         drawn: NDArray[np.uint8] = ((pixels + 1) * 127.5).round().clamp(0, 255).byte().numpy()

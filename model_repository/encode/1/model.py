@@ -25,6 +25,7 @@ class TritonPythonModel:
             model_name="text_encoder",
             requested_output_names=["prompt_embeds"],
             inputs=[pb_utils.Tensor("input_ids", self.tokens(prompts))],
+            trace=request.trace(),
         ).exec()
         if response.has_error():
             return pb_utils.InferenceResponse([], response.error())

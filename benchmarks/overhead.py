@@ -1,0 +1,188 @@
+"""What the whole path costs beside its engines.
+
+`python -m benchmarks.overhead` serves the demo model and, in turns, sends a request and calls the
+same engines directly, in one process: the class of their backend, the same shapes, as many calls.
+Then eight requests at once and one after the other. Other work on the machine slows both sides, and
+who waits for more processes waits longer: there the ratio of processor seconds says more.
+"""
+
+import importlib.util
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import numpy as np
+import psutil
+import typer
+from google.protobuf.json_format import MessageToJson
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from embedded.default_repository import default_repository
+from embedded.triton import BACKENDS
+from export.triton_config import read_config
+from tests.photographs import file_of, photograph
+from tests.server import Server
+
+TOGETHER = 8
+console = Console()
+
+Run = Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]]
+
+
+@cache
+def engines_of(repository: Path) -> "Engines":
+    """Loaded once."""
+    return Engines(repository)
+
+
+def call_engines(repository: Path, side: int, steps: int) -> None:
+    """In the process that has them."""
+    engines_of(repository)(side, steps)
+
+
+def load_engine(repository: Path, name: str) -> Run:
+    """An engine by the class that serves it embedded."""
+    config = read_config(repository / name / "config.pbtxt")
+    stand_in = "triton_python_backend_utils"  # there only inside Triton, and not used by run
+    sys.modules.setdefault(stand_in, ModuleType(stand_in))
+    sys.path.insert(0, str(BACKENDS))  # for what the backends share
+    path = BACKENDS / config.backend / "model.py"
+    spec = importlib.util.spec_from_file_location(config.backend, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = module.TritonPythonModel()
+    arguments = {"model_repository": str(repository / name), "model_version": "1"}
+    arguments["model_instance_kind"] = "CPU"
+    as_json = MessageToJson(config, preserving_proto_field_name=True)
+    model.initialize({"model_config": as_json, **arguments})
+    run: Run = model.run
+    return run
+
+
+class Engines:
+    """The engine calls of one request without guidance, and nothing else."""
+
+    def __init__(self, repository: Path) -> None:
+        names = ("text_encoder", "unet", "vae_decoder", "safety_checker")
+        self._run = {name: load_engine(repository, name) for name in names}
+        unet = read_config(repository / "unet" / "config.pbtxt")
+        self._embeds = next(i.dims for i in unet.input if i.name == "encoder_hidden_states")
+
+    def __call__(self, side: int, steps: int) -> None:
+        """The calls for an image of side x side pixels, at most one tile."""
+        self._run["text_encoder"]({"input_ids": np.ones((2, self._embeds[0]), np.int64)})
+        noise = np.random.default_rng(0).standard_normal((1, 7, side, side), np.float32)
+        embeds = np.zeros((1, *self._embeds), np.float32)
+        label = np.full((1, 1), 20)
+        inputs = {"timestep": label, "encoder_hidden_states": embeds, "class_labels": label}
+        for _ in range(steps):
+            self._run["unet"]({"sample": noise, **inputs})
+        self._run["vae_decoder"]({"latents": noise[:, :4]})
+        self._run["safety_checker"]({"pixel_values": np.zeros((1, 3, 224, 224), np.float32)})
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds on the clock, and of processors, here and in all that was started from here."""
+
+    seconds: float
+    processor_s: float
+
+    @classmethod
+    def of(cls, work: Callable[[], object]) -> "Cost":
+        used, began = processor_s(), time.perf_counter()
+        work()
+        seconds = time.perf_counter() - began
+        return cls(seconds, processor_s() - used)
+
+
+def processor_s() -> float:
+    """Of this process and its children, since each began."""
+    this = psutil.Process()
+    times = [process.cpu_times() for process in (this, *this.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+def parts(server: Server, count: int) -> str:
+    """Medians of the parts of the last requests, milliseconds, by the server's log."""
+    lines = [line for line in server.log() if line.get("path") == "/upscale"][-count:]
+    names = [key for key in lines[0] if key.endswith("_seconds")]
+    medians = {name: 1000 * statistics.median(line[name] for line in lines) for name in names}
+    return ", ".join(f"{name.removesuffix('_seconds')} {ms:.1f}" for name, ms in medians.items())
+
+
+def compare(
+    first: Callable[[], object], second: Callable[[], object], rounds: int
+) -> tuple[str, ...]:
+    """Both in turns: median seconds of both, the median ratio, and that of processor seconds."""
+    pairs = [(Cost.of(first), Cost.of(second)) for _ in range(rounds)]
+    return (
+        *(
+            f"{statistics.median(cost.seconds for cost in costs):.3f}"
+            for costs in zip(*pairs, strict=True)
+        ),
+        f"{statistics.median(one.seconds / other.seconds for one, other in pairs):.3f}",
+        f"{statistics.median(one.processor_s / other.processor_s for one, other in pairs):.3f}",
+    )
+
+
+def main(
+    sides: Annotated[list[int], typer.Option("--side", help="Pixels, 128 at most.")] = [  # noqa: B006
+        128,
+        64,
+    ],
+    steps: Annotated[int, typer.Option(help="num_inference_steps.")] = 20,
+    rounds: Annotated[int, typer.Option(help="Of a request and its calls; a third of eight.")] = 15,
+) -> None:
+    """Print two rows a size."""
+    repository = default_repository(console.print)
+    table = Table("image", "compared", "seconds", "with, seconds", "ratio", "of processor seconds")
+    # Linux shares out its processors by session, and Triton is in one of its own.
+    spawn = get_context("spawn")
+    with (
+        Server(repository) as server,
+        ThreadPoolExecutor(TOGETHER) as pool,
+        ProcessPoolExecutor(1, spawn, os.setsid) as bare,
+    ):
+        for side in sides:
+            image = file_of(photograph("astronaut", side, side))
+            fields = {"num_inference_steps": steps, "seed": 0, "guidance_scale": 1}
+            request = partial(server.upscale, image, **fields)
+
+            def calls(side: int = side) -> None:
+                bare.submit(call_engines, repository, side, steps).result()
+
+            for warm_up in (request, calls):
+                warm_up()
+            alone = compare(request, calls, rounds)
+            table.add_row(f"{side} x {side}", "a request, its engine calls", *alone)
+            console.print(f"{side} x {side}, median ms of {parts(server, rounds)}")
+
+            def together(request: Callable[[], object] = request) -> None:
+                for future in [pool.submit(request) for _ in range(TOGETHER)]:
+                    future.result()
+
+            def in_turn(request: Callable[[], object] = request) -> None:
+                for _ in range(TOGETHER):
+                    request()
+
+            eight = compare(together, in_turn, max(1, rounds // 3))
+            table.add_row(f"{side} x {side}", f"{TOGETHER} at once, in turn", *eight)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

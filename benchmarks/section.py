@@ -1,0 +1,81 @@
+"""A section of RESULTS.md: what was measured, with which command, where and when."""
+
+import os
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.markdown import Markdown
+
+from gateway.hardware import gpu_info
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+PLOTS = Path(__file__).parent / "plots"
+TOOLS = ("nvidia-pytriton", "onnxruntime", "torch", "diffusers", "numpy")
+MEBIBYTE = 2**20
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; the first column to the left, the others, numbers, to the right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *rows])
+
+
+def section(title: str, *parts: str) -> str:
+    """A heading, the command that is running, the parts, and what it ran on."""
+    command = shlex.join(["upscale", *sys.argv[1:]])
+    return "\n\n".join([f"## {title}", f"`{command}`", *parts, f"*{conditions()}*"]) + "\n"
+
+
+def conditions() -> str:
+    """Hardware, versions and the date."""
+    cpu = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    gpus = [gpu["name"] for gpu in gpu_info().values()]
+    hardware = [
+        f"{len(os.sched_getaffinity(0))} cores of {cpu[0] if cpu else platform.machine()}",
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        ", ".join(gpus) or "no GPU",
+        f"load {os.getloadavg()[0]:.1f} at the end",
+    ]
+    versions = [f"Python {platform.python_version()}", *filter(None, map(installed, TOOLS))]
+    return "; ".join([*hardware, *versions, f"{datetime.now(UTC):%Y-%m-%d}"])
+
+
+def installed(package: str) -> str | None:
+    """Its name and version, if it is there."""
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return None
+
+
+def publish(text: str, *, record: bool) -> None:
+    """Print a section: as it is into a pipe, drawn on a terminal. record: into RESULTS.md too."""
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(text))
+    else:
+        sys.stdout.write(text)
+    if record:
+        old = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
+        RESULTS.write_text(with_section(old, text))
+
+
+def with_section(page: str, text: str) -> str:
+    """The page with the section of that title exchanged, or added at the end."""
+    title = text.splitlines()[0]
+    sections = re.split(r"^(?=## )", page.rstrip("\n") + "\n\n", flags=re.MULTILINE)
+    new = text.rstrip("\n") + "\n\n"
+    titles = [old.splitlines()[0] if old.strip() else "" for old in sections]
+    if title in titles:
+        sections[titles.index(title)] = new
+    else:
+        sections.append(new)
+    return "".join(sections).rstrip("\n") + "\n"

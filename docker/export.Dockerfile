@@ -1,0 +1,29 @@
+# `upscale export` with the TensorRT of Triton's release: a plan runs on no other version. From the
+# repository's root:
+#   docker build -f docker/export.Dockerfile -t upscale-export:0.1.0 \
+#     --build-arg TENSORRT_DIGEST=@sha256:... .
+# The tag is that of docker/triton.Dockerfile, of the same month.
+ARG PYTHON_TAG=3.12-slim-bookworm
+ARG TENSORRT_TAG=26.07-py3
+ARG TENSORRT_DIGEST=
+
+FROM python:${PYTHON_TAG} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY docker/requirements-export.txt docker/
+RUN python -m pip install --require-hashes --target /opt/export -r docker/requirements-export.txt
+
+FROM nvcr.io/nvidia/tensorrt:${TENSORRT_TAG}${TENSORRT_DIGEST}
+COPY --from=build /opt/export /opt/export
+WORKDIR /app
+COPY cli.py pyproject.toml ./
+COPY benchmarks benchmarks
+COPY client client
+COPY embedded embedded
+COPY export export
+COPY gateway gateway
+COPY model_repository model_repository
+COPY docker/export.sh /opt/upscale/export.sh
+ENV PYTHONPATH=/app:/opt/export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+USER 10001:10001
+ENTRYPOINT ["/opt/upscale/export.sh"]

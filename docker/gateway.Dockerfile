@@ -1,0 +1,42 @@
+# The gateway alone, without torch and without Triton. From the repository's root:
+#   docker build -f docker/gateway.Dockerfile -t upscale-gateway:0.1.0 .
+# 125 MB of Debian and Python, 270 MB of packages (OpenCV 150, numpy 60): tests/deploy adds it up.
+ARG PYTHON_TAG=3.12-slim-bookworm
+ARG PYTHON_DIGEST=
+ARG BUILD_TAG=3.12-bookworm
+
+FROM python:${BUILD_TAG} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /app
+RUN python -m venv /opt/upscale
+COPY docker/requirements-gateway.txt docker/requirements-build.txt docker/trim.sh docker/
+# Not compiled: the bytecode would take 26 MB and saves a second at the start.
+RUN /opt/upscale/bin/python -m pip install --no-compile --require-hashes \
+    -r docker/requirements-gateway.txt \
+    && docker/trim.sh /opt/upscale/lib/python3.12/site-packages
+COPY cli.py pyproject.toml README.md LICENSE ./
+COPY benchmarks benchmarks
+COPY client client
+COPY embedded embedded
+COPY export export
+COPY gateway gateway
+# In place, as on a developer's machine: the package needs no more than its version's record. pip and
+# setuptools are for this only and stay behind.
+RUN python -m pip install --require-hashes -r docker/requirements-build.txt \
+    && python -m pip --python /opt/upscale/bin/python install --no-compile \
+    --no-deps --no-build-isolation -e . \
+    && /opt/upscale/bin/python -m pip uninstall --yes pip
+
+FROM python:${PYTHON_TAG}${PYTHON_DIGEST}
+COPY --from=build /opt/upscale /opt/upscale
+COPY --from=build /app /app
+ENV PATH=/opt/upscale/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# Inside a container 127.0.0.1 is reached by nobody. Uploads above 1 MB pass through /tmp, the only
+# folder that has to be writable.
+ENV HOST=0.0.0.0 PORT=8000
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["upscale"]
+CMD ["gateway"]

@@ -1,0 +1,23 @@
+# NVIDIA's Triton and what the Python stages import. From the repository's root:
+#   docker build -f docker/triton.Dockerfile -t upscale-triton:0.1.0 \
+#     --build-arg TRITON_DIGEST=@sha256:... .
+# The digest is that of the tag, as `docker buildx imagetools inspect` shows it; without one the tag
+# alone decides.
+ARG PYTHON_TAG=3.12-slim-bookworm
+ARG TRITON_TAG=26.07-py3
+ARG TRITON_DIGEST=
+
+FROM python:${PYTHON_TAG} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY docker/requirements-triton.txt docker/
+# A folder of its own, before the container's packages on PYTHONPATH: those stay as NVIDIA tested them.
+RUN python -m pip install --require-hashes --target /opt/stages -r docker/requirements-triton.txt
+
+FROM nvcr.io/nvidia/tritonserver:${TRITON_TAG}${TRITON_DIGEST}
+COPY --from=build /opt/stages /opt/stages
+COPY docker/triton /opt/upscale
+ENV PYTHONPATH=/opt/stages PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 HOME=/tmp
+USER 10001:10001
+EXPOSE 8001 8002
+ENTRYPOINT ["/opt/upscale/serve.sh"]

@@ -1,0 +1,92 @@
+"""The machine that an engine was compiled for, against the one that is to run it.
+
+Imported by the export, by `upscale serve` and, as a copy beside them, by the backends.
+"""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+# Compiled code uses what the compiler finds; these families are those that it looks for.
+FAMILIES = ("adx", "amx", "avx", "bmi", "f16c", "fma", "gfni", "movbe", "sse4", "vaes", "vpclmul")
+
+
+def cpu_instructions(cpuinfo: str) -> list[str]:
+    """The instruction sets in Linux' /proc/cpuinfo that compiled code may use."""
+    flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
+    return sorted(flag for flag in flags.split()[2:] if flag.startswith(FAMILIES))
+
+
+def describe(engine: str, device: str) -> dict[str, Any]:
+    """This machine, as far as a compiled engine depends on it; {} for ONNX, which does not.
+
+    engine: `onnx`, `aoti` or `tensorrt`; device: `cpu` or `cuda`.
+    """
+    if engine == "onnx":
+        return {}
+    machine: dict[str, Any] = {}
+    if engine == "aoti":
+        import torch  # noqa: PLC0415 - a second that `upscale serve` need not wait for ONNX
+
+        machine["torch"] = str(torch.__version__)
+    if engine == "tensorrt":
+        import tensorrt  # noqa: PLC0415 - in NVIDIA's containers only
+
+        machine["tensorrt"] = tensorrt.__version__
+    if device == "cuda":
+        import torch  # noqa: PLC0415
+
+        major, minor = torch.cuda.get_device_capability()
+        machine |= {"gpu": torch.cuda.get_device_name(), "capability": f"{major}.{minor}"}
+    else:
+        text = Path("/proc/cpuinfo").read_text()
+        names = [line for line in text.splitlines() if line.startswith("model name")]
+        machine["cpu"] = names[0].split(":", 1)[1].strip() if names else platform.machine()
+        machine["instructions"] = cpu_instructions(text)
+    return machine
+
+
+def mismatch(made_for: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """Why an engine made for one machine cannot run on another, or None.
+
+    A CPU's name may differ as long as it has all instructions; a GPU and versions may not.
+    """
+    missing = set(made_for.get("instructions", [])) - set(here.get("instructions", []))
+    if missing and "instructions" in here:
+        return f"a CPU with {', '.join(sorted(missing))}, which this one lacks"
+    for key in ("gpu", "capability", "torch", "tensorrt"):
+        if key in made_for and made_for[key] != here.get(key):
+            return f"{key} {made_for[key]}; here it is {here.get(key, 'none')}"
+    return None
+
+
+def refusal(repository: Path, names: list[str] | None = None) -> str | None:
+    """Why the engines of an exported repository cannot run here, or None: its manifest says.
+
+    names: of the networks to look at; None is all. A repository without a manifest, or one that
+    does not name its engines, says nothing.
+    """
+    path = repository / "manifest.json"
+    if not path.is_file():
+        return None
+    manifest = json.loads(path.read_text())
+    for name, entry in manifest.get("engines", {}).items():
+        if names is not None and name not in names:
+            continue
+        engine, made_for = entry["engine"], entry["machine"]
+        why = mismatch(made_for, here(engine, made_for)) if made_for else None
+        if why:
+            return (
+                f"The {engine} engine of {name} was made for {why}. Make it again on this machine:"
+                f" {manifest['command']}"
+            )
+    return None
+
+
+def here(engine: str, made_for: dict[str, Any]) -> dict[str, Any]:
+    """This machine, looked at as that of an engine; empty where a library or a GPU is missing."""
+    try:
+        return describe(engine, "cuda" if "gpu" in made_for else "cpu")
+    except (ImportError, RuntimeError, AssertionError):  # no TensorRT; no GPU; no CUDA in PyTorch
+        return {}

@@ -1,0 +1,63 @@
+"""A network as an AOTInductor package: compiled ahead of time for this machine's CPU or GPU."""
+
+import copy
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from export.checkpoint import Checkpoint
+from export.errors import ExportError
+from export.exactness import EXPORT_SIZE, Run, seeded_inputs
+from export.networks import Inputs, Network
+
+# Sizes stay free, so there are no CUDA graphs: Inductor records one for each fixed size. What is
+# left, max_autotune, searches long for the fastest matrix products; not measured on a GPU yet. On
+# a CPU the weights become constants in the layout of oneDNN's kernels.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "cuda": {"max_autotune": True},
+    "cpu": {"freezing": True},
+}
+
+
+def export_aoti(
+    network: Network, module: nn.Module, checkpoint: Checkpoint, path: Path, device: str
+) -> None:
+    """Write `model.pt2` for a device, `cpu` or `cuda`; a minute or many.
+
+    Raises ExportError without a C++ compiler, which Inductor needs for either.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise ExportError(
+            f"AOTInductor compiles with {compiler}, which is not installed (Debian: apt install"
+            " g++; another one: CXX); or choose --engine onnx."
+        )
+    if device == "cuda":
+        module = copy.deepcopy(module).to(device)
+    inputs = {
+        name: tensor.to(device)
+        for name, tensor in seeded_inputs(network, checkpoint, EXPORT_SIZE).items()
+    }
+    with warnings.catch_warnings(), torch.no_grad():
+        # What PyTorch's compiler says about itself; nothing in it is about this network.
+        warnings.simplefilter("ignore")
+        program = torch.export.export(module, (), kwargs=inputs, dynamic_shapes=network.dynamic)
+        torch._inductor.aoti_compile_and_package(
+            program, package_path=str(path), inductor_configs=OPTIONS[device]
+        )
+
+
+def load_aoti(path: Path, device: str) -> Run:
+    """The package as a function."""
+    package = torch._inductor.aoti_load_package(str(path))
+
+    def run(inputs: Inputs) -> torch.Tensor:
+        output: torch.Tensor = package(**{k: tensor.to(device) for k, tensor in inputs.items()})
+        return output.cpu()
+
+    return run

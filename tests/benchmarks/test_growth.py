@@ -1,0 +1,25 @@
+"""The laws of growth."""
+
+import pytest
+import tiles
+
+from benchmarks import growth
+from benchmarks.growth import Case, fitted
+
+
+@pytest.mark.parametrize("side", [8, 61, 128, 129, 240, 256, 512, 1024])
+def test_tiles_are_those_that_are_worked_on(side: int) -> None:
+    padded = side + -side % 8
+    assert Case(side, 1).tiles == len(tiles.spans(padded)) ** 2
+
+
+def test_the_law_is_the_readmes() -> None:
+    assert (growth.TILE, growth.OVERLAP) == (tiles.TILE, tiles.OVERLAP)
+    assert [Case(side, 1).tiles for side in (128, 256, 512, 1024)] == [1, 9, 25, 81]
+    assert Case(256, 20, 2).rows == 2 * 20 * 9
+    assert Case(60, 3).work == 3 * 64 * 64
+
+
+def test_a_line_is_fitted() -> None:
+    assert fitted([1, 2, 3], [5.0, 7.0, 9.0], [1, 1, 1]) == pytest.approx([5, 7, 9])
+    assert fitted([2, 2], [1.0, 3.0], [1, 1]) == pytest.approx([2, 2])

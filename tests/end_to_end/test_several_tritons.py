@@ -1,0 +1,94 @@
+"""One gateway before two Tritons behind one name: the load moves when one is killed, and back."""
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from embedded.triton import Triton
+from tests.photographs import file_of, photograph
+from tests.server import Gateway, wait_until
+
+NAME = "tritons.test"
+ADDRESSES = ("127.0.0.1", "127.0.0.2")
+IMAGE = file_of(photograph("coffee", 16, 16))
+STEPS = 20
+FIELDS = {"num_inference_steps": STEPS, "seed": 3, "guidance_scale": 1}
+
+
+@pytest.fixture(scope="module")
+def tritons(
+    repositories: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Triton]]:
+    folder = tmp_path_factory.mktemp("tritons")
+    first = Triton(repositories("narrow"), folder / "first.log", address=ADDRESSES[0])
+    second = Triton(
+        repositories("narrow"), folder / "second.log", first.grpc_port, address=ADDRESSES[1]
+    )
+    try:
+        first.start()
+        second.start()
+        yield [first, second]
+    finally:
+        first.stop()
+        second.stop()
+
+
+class NamedGateway(Gateway):
+    """`upscale gateway`, whose name server is a file."""
+
+    def __init__(self, port: int, hosts: Path) -> None:
+        super().__init__(f"{NAME}:{port}", HOSTS_FILE=str(hosts))
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "tests.end_to_end.named_hosts", "gateway"]
+
+
+def kill(triton: Triton) -> None:
+    """As the kernel does when memory is short."""
+    for child in psutil.Process().children():
+        if f"--grpc-address={triton.address}" in child.cmdline():
+            child.kill()
+
+
+def served(gateway: Gateway, triton: Triton) -> float:
+    """Rows of unet that this Triton has worked on, as the gateway's metrics have it."""
+    return gateway.gateway_metric("upscale_model_rows_total", model="unet", triton=triton.url)
+
+
+def test_load_moves_with_the_tritons(tritons: list[Triton], tmp_path: Path) -> None:
+    first, second = tritons
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{ADDRESSES[0]} {NAME}\n")
+    with NamedGateway(first.grpc_port, hosts) as gateway, ThreadPoolExecutor(8) as pool:
+        wait_until(lambda: gateway.get("/readyz").status_code == 200, 60)
+        expected = gateway.upscale(IMAGE, **FIELDS)
+
+        def requests(count: int) -> list[bytes]:
+            return list(pool.map(lambda _: gateway.upscale(IMAGE, **FIELDS), range(count)))
+
+        hosts.write_text("".join(f"{address} {NAME}\n" for address in ADDRESSES))
+        wait_until(lambda: served(gateway, second) > 0, 60)  # its trial
+        before = [served(gateway, triton) for triton in tritons]
+        assert set(requests(8)) == {expected}
+        after = [served(gateway, triton) for triton in tritons]
+        assert min(b - a for a, b in zip(before, after, strict=True)) >= 3 * STEPS, "both took part"
+
+        under_load = [pool.submit(gateway.upscale, IMAGE, **FIELDS) for _ in range(24)]
+        wait_until(lambda: served(gateway, first) > after[0], 60)
+        kill(first)
+        assert {request.result() for request in under_load} == {expected}, "no request is lost"
+        assert gateway.get("/readyz").status_code == 200
+        before_second = served(gateway, second)
+        assert set(requests(4)) == {expected}
+        assert served(gateway, second) - before_second == 4 * STEPS
+
+        first.stop()
+        first.start()
+        wait_until(lambda: served(gateway, first) > 0, 60)
+        before_first = served(gateway, first)
+        assert set(requests(8)) == {expected}
+        assert served(gateway, first) > before_first, "the load is back"

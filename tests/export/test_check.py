@@ -1,0 +1,53 @@
+"""The table of `upscale export --check`."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+from typer.testing import CliRunner
+
+from cli import app
+from export import check
+from export.checkpoint import load_checkpoint
+from export.networks import NETWORKS
+
+FIGURE = re.compile(r"\d+\.\d")
+
+
+def test_every_engine_is_built_verified_and_timed_or_says_why_not(
+    checkpoints: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the text encoder, the quickest to compile."""
+    monkeypatch.setattr(check, "networks_of", lambda _: NETWORKS[:1])
+    checkpoint = load_checkpoint(str(checkpoints("narrow")), None, "none", None)
+    table = check.check_engines(checkpoint, Progress(disable=True))
+    columns = [list(column.cells) for column in table.columns]
+    rows = {(row[1], row[2]): row for row in zip(*columns, strict=True)}
+    assert len(rows) == 9
+    for engine, precision in (
+        ("onnx", "fp32"),
+        ("onnx", "fp16"),
+        ("aoti", "fp32"),
+        ("aoti", "fp16"),
+        ("aoti", "bf16"),
+    ):
+        _, _, _, error, allowed, *milliseconds, why = rows[engine, precision]
+        assert float(str(error)) <= float(str(allowed)), precision
+        assert all(FIGURE.fullmatch(str(cell)) for cell in milliseconds)
+        assert why == ""
+    assert "no bf16 convolutions on CPUs" in str(rows["onnx", "bf16"][-1])
+    assert "this machine has none" in str(rows["tensorrt", "fp32"][-1])
+    output = io.StringIO()
+    Console(file=output, width=160).print(table)
+    assert "text_encoder" in output.getvalue()
+
+
+def test_check_writes_nothing_and_export_writes_somewhere() -> None:
+    for arguments in ([], ["--check", "--output", "somewhere"]):
+        result = CliRunner().invoke(app, ["export", "--model", "nothing", *arguments])
+        assert result.exit_code == 2
+        assert "--check, which writes nothing" in result.output.replace("\n", " ")

@@ -1,0 +1,68 @@
+"""Which engine each network gets, by the command line and the machine."""
+
+import pytest
+
+from export.engine_choice import Choice, Engine, choose
+from export.errors import ExportError
+from export.networks import NETWORKS
+from export.precision import Precision
+
+FP32, FP16, BF16 = Precision.FP32, Precision.FP16, Precision.BF16
+
+
+def precisions(given: list[str], on_gpu: bool, engine: str = "aoti") -> dict[str, Precision]:
+    chosen = choose(NETWORKS, [engine], given, on_gpu)
+    return {name: choice.precision for name, choice in chosen.items()}
+
+
+def test_the_default_on_a_cpu_is_exact() -> None:
+    assert set(choose(NETWORKS, [], [], on_gpu=False).values()) == {Choice(Engine.ONNX, FP32)}
+
+
+def test_the_default_on_a_gpu_is_diffusers_own() -> None:
+    assert precisions([], on_gpu=True) == {
+        "text_encoder": FP16,
+        "unet": FP16,
+        "vae_decoder": FP32,
+        "safety_checker": FP32,
+    }
+
+
+def test_one_value_is_for_all_that_can() -> None:
+    assert precisions(["fp16"], on_gpu=False) == {
+        "text_encoder": FP16,
+        "unet": FP16,
+        "vae_decoder": FP32,
+        "safety_checker": FP32,
+    }
+    assert precisions(["bf16"], on_gpu=False)["vae_decoder"] is BF16
+
+
+def test_a_network_of_its_own() -> None:
+    chosen = choose(NETWORKS, ["unet=aoti"], ["fp16", "unet=bf16"], on_gpu=False)
+    assert chosen["unet"] == Choice(Engine.AOTI, BF16)
+    assert chosen["text_encoder"] == Choice(Engine.ONNX, FP16)
+
+
+@pytest.mark.parametrize(
+    ("engines", "given", "message"),
+    [
+        (["caffe"], [], "--engine caffe: 'caffe' is none of onnx, aoti, tensorrt."),
+        ([], ["unet=int8"], "--precision unet=int8: 'int8' is none of fp32, fp16, bf16."),
+        ([], ["vae=bf16"], "there is no network 'vae'; there are text_encoder, unet, vae_decoder,"),
+        ([], ["vae_decoder=fp16"], "vae_decoder in fp16: .*overflow.* Allowed: fp32 or bf16."),
+        ([], ["safety_checker=bf16"], "safety_checker in bf16: .*sign decides. Allowed: fp32."),
+        ([], ["bf16"], "no bf16 convolutions on CPUs. Allowed here: --engine aoti in bf16"),
+        (["tensorrt"], [], "this machine has none that PyTorch sees. Allowed here: --engine onnx"),
+    ],
+)
+def test_what_cannot_be_is_refused_on_a_cpu(
+    engines: list[str], given: list[str], message: str
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        choose(NETWORKS, engines, given, on_gpu=False)
+
+
+def test_tensorrt_without_its_package_is_refused() -> None:
+    with pytest.raises(ExportError, match="install the extra `tensorrt`, in the release of"):
+        choose(NETWORKS, ["tensorrt"], [], on_gpu=True)

@@ -1,0 +1,62 @@
+"""ONNX in every precision, with a network of one convolution; and what ONNX Runtime makes of it."""
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+from torch import nn
+from torch.export import Dim
+
+from export.errors import ExportError
+from export.exactness import check_error, measure
+from export.networks import Network
+from export.onnx_engine import export_onnx, load_onnx
+from export.precision import Precision, in_precision
+
+CHECKPOINT: Any = None
+NETWORK = Network(
+    name="tiny",
+    module=lambda _: Convolution(),
+    inputs=lambda _, batch, height, width: {"sample": torch.randn(batch, 3, height, width)},
+    dynamic={"sample": {0: Dim("batch", max=32), 2: Dim("h", max=128), 3: Dim("w", max=128)}},
+    output="out",
+)
+INSIDE = {
+    Precision.FP32: TensorProto.FLOAT,
+    Precision.FP16: TensorProto.FLOAT16,
+    Precision.BF16: TensorProto.BFLOAT16,
+}
+
+
+class Convolution(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, sample: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.convolution(sample)
+        return output
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_weights_are_reduced_and_borders_are_not(precision: Precision, tmp_path: Path) -> None:
+    module = NETWORK.module(CHECKPOINT).eval()
+    path = tmp_path / "model.onnx"
+    export_onnx(NETWORK, in_precision(module, precision), CHECKPOINT, path)
+    graph = onnx.load(path).graph
+    borders = [value.type.tensor_type.elem_type for value in [*graph.input, *graph.output]]
+    assert borders == [TensorProto.FLOAT, TensorProto.FLOAT]
+    weights = [tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 4]
+    assert weights == [INSIDE[precision]]
+    if precision is Precision.BF16:
+        with pytest.raises(ExportError, match=r"tiny: ONNX Runtime \(CPU.*cannot run it: .*Conv"):
+            load_onnx(NETWORK, path)
+    else:
+        measured = measure(NETWORK, module, CHECKPOINT, load_onnx(NETWORK, path))
+        check_error(NETWORK, precision, measured.error)
+        assert measured.dims == {"sample": [3, -1, -1], "out": [4, -1, -1]}
+        assert (measured.error > NETWORK.tolerance) == (precision is Precision.FP16)

@@ -1,0 +1,51 @@
+"""What of TensorRT needs no TensorRT: the profiles, and the sentence without it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from export.checkpoint import Checkpoint, load_checkpoint
+from export.errors import ExportError
+from export.networks import NETWORKS, Network
+from export.tensorrt_engine import import_tensorrt, profiles
+from export.triton_config import read_config
+
+
+@pytest.fixture(scope="module")
+def checkpoint(checkpoints: Callable[[str], Path]) -> Checkpoint:
+    return load_checkpoint(str(checkpoints("narrow")), None, None, None)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+def test_profiles_move_the_axes_that_are_free_in_the_graph(
+    network: Network, checkpoint: Checkpoint, repositories: Callable[[str], Path]
+) -> None:
+    folder = repositories("narrow") / network.name
+    largest_batch = read_config(folder / "config.pbtxt").max_batch_size
+    graph = onnx.load(folder / "1" / "model.onnx", load_external_data=False).graph
+    axes = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
+    found = profiles(network, checkpoint, largest_batch)
+    assert len(found) == (2 if network.name in {"unet", "vae_decoder"} else 1)
+    for profile in found:
+        assert set(profile.shapes) == set(axes)
+        for name, shapes in profile.shapes.items():
+            for axis, smallest, usual, largest in zip(axes[name], *shapes, strict=True):
+                assert smallest <= usual <= largest
+                if axis.HasField("dim_value"):
+                    assert smallest == largest == axis.dim_value
+                elif largest_batch > 1:
+                    assert smallest < largest
+
+
+def test_the_last_profile_takes_every_tile(checkpoint: Checkpoint) -> None:
+    unet = next(network for network in NETWORKS if network.name == "unet")
+    smallest, _, largest = profiles(unet, checkpoint, 16)[-1].shapes["sample"]
+    assert smallest == [1, 7, 8, 8]
+    assert largest == [16, 7, 128, 128]
+
+
+def test_without_the_package_a_sentence_says_so() -> None:
+    with pytest.raises(ExportError, match="install the extra `tensorrt`"):
+        import_tensorrt()
