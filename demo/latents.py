@@ -76,7 +76,7 @@ def normalize(vae: AutoencoderKL, pictures: Pictures, device: str, seed: int) ->
     """
     rng = np.random.default_rng([seed, 1])
     images = to_tensor(crops(pictures, 32, CROP, 1, rng)).to(device)
-    detail = torch.cat([vae.encode(part).latent_dist.mean[:, 3] for part in images.split(4)])
+    detail = torch.cat([vae.encode(part).latent_dist.mean[:, 3] for part in torch.split(images, 4)])
     mean = torch.tensor([0, 0, 0, detail.mean()], device=device)
     scale = torch.tensor([COLOR_SCALE] * 3 + [1 / detail.std()], device=device) / SCALING_FACTOR
     quant, post = vae.quant_conv, vae.post_quant_conv

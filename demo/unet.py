@@ -1,4 +1,4 @@
-"""Stage 3: the UNet, trained to turn noise into latents that fit a low-resolution picture."""
+"""Stage 2: the UNet, trained to turn noise into latents that fit a low-resolution picture."""
 
 import copy
 import math
@@ -114,14 +114,14 @@ def start(unet: UNet2DConditionModel) -> None:
                 kernel += signs[0, sign] / 9
             kernel[1, 1] += signs[0, sign] * (1 if value < 7 else -1)
     resnet.conv1.weight[:] *= 0.05
-    connect(resnet.conv1, values, width + values, torch.block_diag(*[signs] * 10))
+    connect(resnet.conv1, values, width + values, diagonal(signs, 10))
     resnet.conv1.weight[0] = 0
     resnet.conv1.bias[0] = CONSTANT
     resnet.conv_shortcut.weight[outputs] = 0
-    sums = [torch.block_diag(*[signs] * 4), *[torch.block_diag(*[signs] * 3)] * 2]
+    sums = [diagonal(signs, 4), diagonal(signs, 3), diagonal(signs, 3)]
     sums[1:] = [functional.pad(part, (0, 0, 0, 2)) for part in sums[1:]]
     connect(resnet.conv2, outputs, values, torch.cat(sums, 1))
-    connect(unet.conv_out, torch.arange(4), outputs, torch.block_diag(*[signs] * 4)[::2])
+    connect(unet.conv_out, torch.arange(4), outputs, diagonal(signs, 4)[::2])
     resnet.time_emb_proj.weight[width + values] = 0
     resnet.time_emb_proj.bias[width + values] = 0
     fit(unet, resnet.time_emb_proj, values)
@@ -129,8 +129,14 @@ def start(unet: UNet2DConditionModel) -> None:
         undo(unet, norm)
 
 
+def diagonal(block: Tensor, count: int) -> Tensor:
+    """So many copies of a block along the diagonal."""
+    return torch.kron(torch.eye(count), block)
+
+
 def connect(conv: torch.nn.Conv2d, rows: Tensor, columns: Tensor, values: Tensor) -> None:
     """Let these outputs depend on these inputs alone, at the same place."""
+    assert conv.bias is not None
     conv.weight[rows] = 0
     conv.bias[rows] = 0
     conv.weight[rows[:, None], columns, 1, 1] = values
@@ -196,13 +202,6 @@ def undo(unet: UNet2DConditionModel, norm: torch.nn.GroupNorm) -> None:
     unet(inputs, steps, text, class_labels=torch.zeros(8).long())
     hook.remove()
     norm.weight[:], norm.bias[:] = seen[0].std(), seen[0].mean()
-
-
-def put(conv: torch.nn.Conv2d, rows: Tensor, columns: Tensor, values: Tensor) -> None:
-    """Let these outputs depend on these inputs alone, at the same place."""
-    conv.weight[rows] = 0
-    conv.bias[rows] = 0
-    conv.weight[rows[:, None], columns, 1, 1] = values
 
 
 class Diffusion:

@@ -102,7 +102,8 @@ def train_vae(
         count = max(2, batch_size * CROPS[0] ** 2 // size**2)
         losses = vae_losses(vae, critic, *batch(pictures, count, size, rng, device))
         optimizer.zero_grad()
-        torch.autograd.backward(sum(WEIGHTS[name] * loss for name, loss in losses.items()))
+        weighted = [WEIGHTS[name] * loss for name, loss in losses.items()]
+        torch.autograd.backward(torch.stack(weighted).sum())
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         step += 1

@@ -104,7 +104,7 @@ def test_the_unet_starts_as_a_copy_of_the_small_picture() -> None:
     torch.manual_seed(0)
     unet, scheduler = make_unet().eval(), make_scheduler()
     start(unet)
-    small = to_tensor(reduce(skimage.data.cat()[:128, :128])[None])
+    small = to_tensor(np.stack([reduce(skimage.data.cat()[:128, :128])]))
     latents, text = torch.randn(1, 4, 32, 32), torch.zeros(1, 1, TEXT_WIDTH)
     scheduler.set_timesteps(10)
     for step in scheduler.timesteps:
@@ -129,7 +129,7 @@ def test_the_unet_trains_and_resumes(work: Path, pictures: Pictures) -> None:
 
 def test_texture_is_measured_in_the_finest_band() -> None:
     torch.manual_seed(0)
-    image = to_tensor(skimage.data.cat()[None, :64, :64])
+    image = to_tensor(np.stack([skimage.data.cat()[:64, :64]]))
     noisy = image + 0.1 * torch.randn_like(image)
     assert energy_loss(image, image) == 0
     assert energy_loss(noisy, image) > 0.02
