@@ -67,7 +67,7 @@ def make_unet() -> UNet2DConditionModel:
         in_channels=7,
         out_channels=4,
         num_class_embeds=1000,
-        block_out_channels=(48, 64, 80, 128),
+        block_out_channels=(32, 48, 64, 96),
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
         up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
         layers_per_block=1,
