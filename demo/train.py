@@ -8,16 +8,14 @@ from typing import Annotated
 
 import torch
 import typer
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
 from demo.assemble import assemble as write_model
-from demo.latents import encode, normalize
 from demo.pictures import Pictures, load_pictures
 from demo.safety import train_safety
-from demo.text import embedding, make_text_encoder, make_tokenizer
-from demo.unet import load_average, train_unet
-from demo.vae import train_vae
+from demo.unet import construct, make_unet
+from demo.vae import normalize, train_vae
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 Work = Annotated[Path, typer.Option(help="Folder of checkpoints and rendered scenes.")]
@@ -25,38 +23,31 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="The same seed and steps give the same training data.")]
 Minutes = Annotated[float, typer.Option(help="Time to train, that of earlier runs included.")]
 Batch = Annotated[int, typer.Option(help="Pictures a step.")]
-Crops = Annotated[int, typer.Option(help="Crops to encode for the training.")]
-WORK, SCENES, CROPS, SEED = Path("demo/work"), 800, 1600, 0
+WORK, SCENES, SEED = Path("demo/work"), 800, 0
 
 
 @app.command()
 def vae(
     work: Work = WORK,
     device: Device = "cpu",
-    minutes: Minutes = 45,
+    minutes: Minutes = 75,
     batch_size: Batch = 4,
     seed: Seed = SEED,
 ) -> None:
     """Stage 1: the autoencoder."""
     pictures = load(work, seed)
     trained = train_vae(pictures, work, device, minutes, batch_size, seed).float().eval()
-    normalize(trained, pictures, device, seed)
+    normalize(trained)
     trained.to("cpu").save_pretrained(work / "vae")
 
 
 @app.command()
-def unet(
-    work: Work = WORK,
-    device: Device = "cpu",
-    minutes: Minutes = 40,
-    batch_size: Batch = 16,
-    crops: Crops = CROPS,
-    seed: Seed = SEED,
-) -> None:
-    """Stage 2: the UNet, for the autoencoder of stage 1."""
-    autoencoder = AutoencoderKL.from_pretrained(work / "vae").to(device)
-    latents = encode(autoencoder, load(work, seed), crops, device, seed, work)
-    train_unet(latents, load_text(seed), work, device, minutes, batch_size, seed)
+def unet(work: Work = WORK, seed: Seed = SEED) -> None:
+    """Stage 2: the UNet, which is constructed."""
+    torch.manual_seed(seed)
+    constructed = make_unet()
+    construct(constructed)
+    constructed.save_pretrained(work / "unet")
 
 
 @app.command()
@@ -81,7 +72,7 @@ def assemble(
     """Stage 4: write the model's folder."""
     write_model(
         AutoencoderKL.from_pretrained(work / "vae"),
-        load_average(work),
+        UNet2DConditionModel.from_pretrained(work / "unet"),
         StableDiffusionSafetyChecker.from_pretrained(work / "safety_checker"),
         output,
         seed,
@@ -92,14 +83,9 @@ def assemble(
 def everything(work: Work = WORK, device: Device = "cpu", seed: Seed = SEED) -> None:
     """All four stages, about an hour and a half on two cores."""
     vae(work=work, device=device, seed=seed)
-    unet(work=work, device=device, seed=seed)
+    unet(work=work, seed=seed)
     safety(work=work, device=device, seed=seed)
     assemble(work=work, seed=seed)
-
-
-def load_text(seed: int) -> torch.Tensor:
-    """What the text encoder gives for any prompt."""
-    return embedding(make_text_encoder(make_tokenizer(), seed))
 
 
 def load(work: Path, seed: int) -> Pictures:

@@ -1,38 +1,29 @@
-"""Stage 2: the UNet, trained to turn noise into latents that fit a low-resolution picture."""
+"""Stage 2: the UNet, which turns noise into the latents of a low-resolution picture.
 
-import copy
-import math
-import time
-from pathlib import Path
+Those are that picture and noise, so the best UNet is known, and is written down, not trained.
+"""
 
-import numpy as np
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
-from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
-from demo.checkpoint import Checkpoint
-from demo.latents import Latents
-from demo.muon import Muon
-from demo.vae import COLOR_SCALE, WEAK, initialize, rate
+from demo.vae import COLOR_SCALE, WEAK, initialize
 
 TEXT_WIDTH = 32
-RATE = 1e-2
-SIZES = (32, 64)  # of latents, in turn
-EMA_DECAY = 0.998
-LARGEST_NOISE_LEVEL = 200
+LARGEST_NOISE_LEVEL = 200  # that it knows
 CONSTANT = 24.0
-FIT_STEPS = 1500
-SPREAD, CONTRAST = 0.02, 0.06  # of colours, for the start
+FIT_STEPS = 4000
+# Of colours, as latents: the noise in a result, of which the decoder makes texture; what tells a
+# picture from the noise of a noise_level.
+SPREAD, CONTRAST = 0.03, 0.06
 BETAS = {
     "beta_start": 0.0001,
     "beta_end": 0.02,
     "beta_schedule": "scaled_linear",
     "num_train_timesteps": 1000,
 }
-console = Console()
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -51,9 +42,9 @@ def make_low_res_scheduler() -> DDPMScheduler:
     return DDPMScheduler(**BETAS, clip_sample=True, variance_type="fixed_small")
 
 
-def random_levels(count: int, device: str) -> Tensor:
-    """noise_level for training, mostly small: int64 [count]."""
-    return (LARGEST_NOISE_LEVEL * torch.rand(count, device=device) ** 2.5).long()
+def random_levels(count: int) -> Tensor:
+    """noise_level, mostly small: int64 [count]."""
+    return (LARGEST_NOISE_LEVEL * torch.rand(count) ** 2.5).long()
 
 
 def make_unet() -> UNet2DConditionModel:
@@ -91,8 +82,8 @@ def make_unet() -> UNet2DConditionModel:
 
 
 @torch.no_grad()
-def start(unet: UNet2DConditionModel) -> None:
-    """Let the UNet begin with the best linear guess, which takes the small picture's colours.
+def construct(unet: UNet2DConditionModel) -> None:
+    """Make the UNet the best linear guess, which takes the small picture's colours.
 
     For latents of mean m and standard deviation d, v is x (alpha - g) / sigma - m (1 - alpha g) /
     sigma, where g is alpha d^2 / (alpha^2 d^2 + sigma^2); m is the small picture, drawn towards its
@@ -143,7 +134,7 @@ def connect(conv: torch.nn.Conv2d, rows: Tensor, columns: Tensor, values: Tensor
 
 
 def factors(steps: Tensor, levels: Tensor) -> Tensor:
-    """In `start` of x's colours and detail, m, and its blur less itself: float64 [N, 4]."""
+    """In `construct` of x's colours and detail, m, and its blur less itself: float64 [N, 4]."""
     squares = make_scheduler().alphas_cumprod.double()
     alpha, sigma = squares[steps, None].sqrt(), (1 - squares[steps, None]).sqrt()
     deviation = torch.tensor([SPREAD, WEAK], dtype=torch.float64)
@@ -165,14 +156,14 @@ def fit(unet: UNet2DConditionModel, projection: torch.nn.Linear, channels: Tenso
     steps = torch.arange(1000)
     for step in range(FIT_STEPS):
         optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / FIT_STEPS)
-        levels = random_levels(1000, "cpu") * torch.randint(2, (1000,))
+        levels = random_levels(1000) * torch.randint(2, (1000,))
         with torch.enable_grad():
             error = trial(embed(unet, steps, levels)) + 1 - factors(steps, levels).float()
             optimizer.zero_grad()
             torch.autograd.backward((importance * error).square().mean())
         optimizer.step()
     steps = steps.repeat(8)
-    levels = random_levels(8000, "cpu") * torch.randint(2, (8000,))
+    levels = random_levels(8000) * torch.randint(2, (8000,))
     features = embed(unet, steps, levels).double()
     features = torch.cat([features, torch.ones(8000, 1)], 1)
     for index, wanted in enumerate(factors(steps, levels).T - 1):
@@ -202,101 +193,3 @@ def undo(unet: UNet2DConditionModel, norm: torch.nn.GroupNorm) -> None:
     unet(inputs, steps, text, class_labels=torch.zeros(8).long())
     hook.remove()
     norm.weight[:], norm.bias[:] = seen[0].std(), seen[0].mean()
-
-
-class Diffusion:
-    """Noise, targets and predictions of one training step."""
-
-    def __init__(self, text: Tensor, device: str) -> None:
-        """text: what the text encoder gives for any prompt, [1, 77, width]."""
-        self._text = text[:, :1].to(device)  # attention to 77 equal tokens is that to one
-        self._device = device
-        self._scheduler = make_scheduler()
-        self._low_res = make_low_res_scheduler()
-
-    def loss(self, unet: UNet2DConditionModel, latents: Tensor, images: Tensor) -> Tensor:
-        """Mean squared error of v."""
-        count = len(latents)
-        levels = random_levels(count, self._device)
-        images = self._low_res.add_noise(images, torch.randn_like(images), levels)
-        noise, steps = torch.randn_like(latents), torch.randint(1000, (count,), device=self._device)
-        noisy = self._scheduler.add_noise(latents, noise, steps)
-        target = self._scheduler.get_velocity(latents, noise, steps)
-        error = self.predict(unet, noisy, images, steps, levels) - target
-        return torch.as_tensor(error.square().mean())
-
-    def predict(
-        self,
-        unet: UNet2DConditionModel,
-        noisy: Tensor,
-        images: Tensor,
-        steps: Tensor,
-        levels: Tensor,
-    ) -> Tensor:
-        sample = torch.cat([noisy, images], 1).contiguous(memory_format=torch.channels_last)
-        text = self._text.expand(len(sample), -1, -1)
-        with torch.autocast(self._device, torch.bfloat16):
-            prediction = unet(sample, steps, text, class_labels=levels, return_dict=False)[0]
-        return torch.as_tensor(prediction).float()
-
-
-def train_unet(
-    latents: Latents,
-    text: Tensor,
-    folder: Path,
-    device: str,
-    minutes: float,
-    batch_size: int,
-    seed: int,
-) -> UNet2DConditionModel:
-    """Train for so many minutes; resumes from `folder`. Returns the moving average."""
-    torch.manual_seed(seed)
-    unet = make_unet()
-    if not (folder / "unet.pt").exists():
-        start(unet)
-    unet = unet.to(device, memory_format=torch.channels_last)
-    both = torch.nn.ModuleList([unet, copy.deepcopy(unet)])
-    average = both[1]
-    optimizer = Muon(unet, RATE)
-    checkpoint = Checkpoint(folder / "unet.pt", both, optimizer)
-    elapsed, step = checkpoint.load()
-    rng = np.random.default_rng([seed, step])
-    diffusion = Diffusion(text, device)
-    began, losses = time.monotonic() - elapsed, []
-    while (elapsed := time.monotonic() - began) < 60 * minutes:
-        for group in optimizer.param_groups:
-            group["lr"] = rate(RATE, step, elapsed / (60 * minutes))
-        size = SIZES[step % len(SIZES)]
-        batch = latents.batch(batch_size * SIZES[0] ** 2 // size**2, size, rng)
-        loss = diffusion.loss(unet, *(part.to(device) for part in batch[:2]))
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        update(average, unet, min(EMA_DECAY, 1 - 10 / (step + 10)))
-        losses.append(loss.item())
-        if step % 50 == 0:
-            recent = math.fsum(losses[-200:]) / len(losses[-200:])
-            console.print(
-                f"unet step {step}, {elapsed / 60:.1f} of {minutes:g} min, loss {recent:.4f}"
-            )
-        if step % 100 == 0:
-            checkpoint.save(elapsed, step)
-    checkpoint.save(elapsed, step)
-    return average
-
-
-def load_average(folder: Path) -> UNet2DConditionModel:
-    """The moving average in a folder's checkpoint, finished or not."""
-    both = torch.nn.ModuleList([make_unet(), make_unet()])
-    both.load_state_dict(torch.load(folder / "unet.pt", weights_only=True)["module"])
-    average: UNet2DConditionModel = both[1]
-    return average.eval()
-
-
-@torch.no_grad()
-def update(average: torch.nn.Module, module: torch.nn.Module, decay: float) -> None:
-    """Move every weight of the average a little towards the module's."""
-    for mean, weight in zip(average.parameters(), module.parameters(), strict=True):
-        mean.lerp_(weight, 1 - decay)

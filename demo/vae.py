@@ -35,8 +35,8 @@ WEIGHTS = {
     "critic": 0.0,  # trains itself
     "encoded": 3.0,
     "foreseen": 7.0,
-    "energy": 12.0,
-    "texture": 0.02,
+    "energy": 40.0,
+    "texture": 0.12,
     "colors": 3.0,
     "kl": 1e-3,
 }
@@ -175,3 +175,18 @@ def to_tensor(images: NDArray[np.uint8]) -> Tensor:
     """uint8 pictures [N, h, w, 3] to float32 [N, 3, h, w] in -1..1."""
     scaled = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     return scaled.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def normalize(vae: AutoencoderKL) -> None:
+    """Fold constants into quant_conv and post_quant_conv, so that scaled latents are colours twice
+
+    as strong and the detail as it is: a std of about 1. The pipeline insists on a scaling_factor of
+    0.08333, so the latents have to suit it.
+    """
+    scale = torch.tensor([COLOR_SCALE] * 3 + [1.0], device=vae.device) / SCALING_FACTOR
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    post.weight /= scale[None, :, None, None]
+    quant.bias[:4] *= scale
+    quant.weight[:4] *= scale[:, None, None, None]
+    quant.bias[4:] += 2 * scale.log()
