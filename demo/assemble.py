@@ -9,9 +9,8 @@ from diffusers import AutoencoderKL, StableDiffusionUpscalePipeline, UNet2DCondi
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import CLIPImageProcessorPil
 
-from demo.mean import make_low_res_scheduler
 from demo.text import make_text_encoder, make_tokenizer
-from demo.unet import make_scheduler
+from demo.unet import make_low_res_scheduler, make_scheduler
 
 MAX_NOISE_LEVEL = 350
 DEFAULTS = {

@@ -8,18 +8,14 @@ from typing import Annotated
 
 import torch
 import typer
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
 from demo.assemble import assemble as write_model
-from demo.decoder import SHARPENING, sample, sharpen, train_decoder
-from demo.latents import Latents, encode, importance, normalize
-from demo.mean import load_mean, train_mean
 from demo.pictures import Pictures, load_pictures
 from demo.safety import train_safety
-from demo.text import embedding, make_text_encoder, make_tokenizer
-from demo.unet import load_average, train_unet
-from demo.vae import train_vae
+from demo.unet import construct, make_unet
+from demo.vae import normalize, train_vae
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 Work = Annotated[Path, typer.Option(help="Folder of checkpoints and rendered scenes.")]
@@ -27,78 +23,31 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="The same seed and steps give the same training data.")]
 Minutes = Annotated[float, typer.Option(help="Time to train, that of earlier runs included.")]
 Batch = Annotated[int, typer.Option(help="Pictures a step.")]
-Crops = Annotated[int, typer.Option(help="Crops to encode for the training.")]
-WORK, SCENES, CROPS, SEED = Path("demo/work"), 800, 1600, 0
+WORK, SCENES, SEED = Path("demo/work"), 800, 0
 
 
 @app.command()
 def vae(
     work: Work = WORK,
     device: Device = "cpu",
-    minutes: Minutes = 16,
-    batch_size: Batch = 8,
+    minutes: Minutes = 75,
+    batch_size: Batch = 4,
     seed: Seed = SEED,
 ) -> None:
     """Stage 1: the autoencoder."""
     pictures = load(work, seed)
     trained = train_vae(pictures, work, device, minutes, batch_size, seed).float().eval()
-    normalize(trained, pictures, device, seed)
+    normalize(trained)
     trained.to("cpu").save_pretrained(work / "vae")
 
 
 @app.command()
-def mean(
-    work: Work = WORK,
-    device: Device = "cpu",
-    minutes: Minutes = 6,
-    crops: Crops = CROPS,
-    seed: Seed = SEED,
-) -> None:
-    """Stage 2: what can be foreseen of the autoencoder's latents."""
-    latents = load_latents(work, device, crops, seed)
-    train_mean(latents, load_weights(work, latents), work, device, minutes, seed)
-
-
-@app.command()
-def unet(
-    work: Work = WORK,
-    device: Device = "cpu",
-    minutes: Minutes = 60,
-    batch_size: Batch = 16,
-    crops: Crops = CROPS,
-    seed: Seed = SEED,
-) -> None:
-    """Stage 3: the UNet, for the autoencoder of stage 1."""
-    latents = load_latents(work, device, crops, seed)
-    train_unet(
-        latents,
-        load_text(seed),
-        load_mean(work),
-        load_weights(work, latents),
-        work,
-        device,
-        minutes,
-        batch_size,
-        seed,
-    )
-
-
-@app.command()
-def decoder(
-    work: Work = WORK,
-    device: Device = "cpu",
-    minutes: Minutes = 8,
-    batches: Annotated[int, typer.Option(help="Batches to let the UNet make, of each size.")] = 60,
-    crops: Crops = CROPS,
-    seed: Seed = SEED,
-) -> None:
-    """Stage 4: the decoder, further, on what the UNet makes."""
-    latents, average = load_latents(work, device, crops, seed), load_average(work).to(device)
-    samples = sample(average, load_text(seed), latents, batches, device, seed)
-    autoencoder = AutoencoderKL.from_pretrained(work / "vae")
-    train_decoder(autoencoder, samples, work, device, minutes, seed)
-    sharpen(autoencoder, samples, SHARPENING, device)
-    autoencoder.to("cpu").save_pretrained(work / "vae_decoder")
+def unet(work: Work = WORK, seed: Seed = SEED) -> None:
+    """Stage 2: the UNet, which is constructed."""
+    torch.manual_seed(seed)
+    constructed = make_unet()
+    construct(constructed)
+    constructed.save_pretrained(work / "unet")
 
 
 @app.command()
@@ -109,7 +58,7 @@ def safety(
     batch_size: Batch = 32,
     seed: Seed = SEED,
 ) -> None:
-    """Stage 5: the safety checker."""
+    """Stage 3: the safety checker."""
     checker = train_safety(load(work, seed), device, steps, batch_size, seed)
     checker.to("cpu").save_pretrained(work / "safety_checker")
 
@@ -120,10 +69,10 @@ def assemble(
     output: Annotated[Path, typer.Option(help="The model's folder.")] = Path("demo/model"),
     seed: Seed = SEED,
 ) -> None:
-    """Stage 6: write the model's folder."""
+    """Stage 4: write the model's folder."""
     write_model(
-        AutoencoderKL.from_pretrained(work / "vae_decoder"),
-        load_average(work),
+        AutoencoderKL.from_pretrained(work / "vae"),
+        UNet2DConditionModel.from_pretrained(work / "unet"),
         StableDiffusionSafetyChecker.from_pretrained(work / "safety_checker"),
         output,
         seed,
@@ -132,29 +81,11 @@ def assemble(
 
 @app.command(name="all")
 def everything(work: Work = WORK, device: Device = "cpu", seed: Seed = SEED) -> None:
-    """All six stages, about an hour and a half on two cores."""
+    """All four stages, about an hour and a half on two cores."""
     vae(work=work, device=device, seed=seed)
-    mean(work=work, device=device, seed=seed)
-    unet(work=work, device=device, seed=seed)
-    decoder(work=work, device=device, seed=seed)
+    unet(work=work, seed=seed)
     safety(work=work, device=device, seed=seed)
     assemble(work=work, seed=seed)
-
-
-def load_latents(work: Path, device: str, crops: int, seed: int) -> Latents:
-    """The encoded crops; the first time they are encoded."""
-    autoencoder = AutoencoderKL.from_pretrained(work / "vae").to(device)
-    return encode(autoencoder, load(work, seed), crops, device, seed, work)
-
-
-def load_weights(work: Path, latents: Latents) -> torch.Tensor:
-    """How much each channel of the latents shows, [4, 1, 1]."""
-    return importance(AutoencoderKL.from_pretrained(work / "vae"), latents)
-
-
-def load_text(seed: int) -> torch.Tensor:
-    """What the text encoder gives for any prompt."""
-    return embedding(make_text_encoder(make_tokenizer(), seed))
 
 
 def load(work: Path, seed: int) -> Pictures:

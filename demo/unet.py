@@ -1,29 +1,29 @@
-"""Stage 3: the UNet, trained to turn noise into latents that fit a low-resolution picture."""
+"""Stage 2: the UNet, which turns noise into the latents of a low-resolution picture.
 
-import copy
-import math
-import time
-from pathlib import Path
+Those are that picture and noise, so the best UNet is known, and is written down, not trained.
+"""
 
-import numpy as np
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
-from rich.console import Console
 from torch import Tensor
+from torch.nn import functional
 
-from demo.checkpoint import Checkpoint
-from demo.latents import Latents
-from demo.mean import BETAS, MeanLatents, make_low_res_scheduler, random_levels
-from demo.muon import Muon
-from demo.vae import rate
+from demo.vae import COLOR_SCALE, WEAK, initialize
 
 TEXT_WIDTH = 32
-RATE = 1e-2
-SIZES = (32, 64)  # of latents, in turn
-EMA_DECAY = 0.998
-DETAIL = 0.3  # how much of what cannot be known from the small picture is made up
-console = Console()
+LARGEST_NOISE_LEVEL = 200  # that it knows
+CONSTANT = 24.0
+FIT_STEPS = 4000
+# Of colours, as latents: the noise in a result, of which the decoder makes texture; what tells a
+# picture from the noise of a noise_level.
+SPREAD, CONTRAST = 0.03, 0.06
+BETAS = {
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+}
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -37,17 +37,28 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
+def make_low_res_scheduler() -> DDPMScheduler:
+    """The x4 upscaler's."""
+    return DDPMScheduler(**BETAS, clip_sample=True, variance_type="fixed_small")
+
+
+def random_levels(count: int) -> Tensor:
+    """noise_level, mostly small: int64 [count]."""
+    return (LARGEST_NOISE_LEVEL * torch.rand(count) ** 2.5).long()
+
+
 def make_unet() -> UNet2DConditionModel:
     """The x4 upscaler's blocks, narrow; noise levels start as waves, so neighbours are alike.
 
     A group norm takes the strength of its group away, and with it brightness and colour: so there
-    is one group. The time scales features too, since a small network cannot learn to multiply.
+    is one group, with a constant. The time scales features too, since a small network cannot learn
+    to multiply.
     """
     unet = UNet2DConditionModel(
         in_channels=7,
         out_channels=4,
         num_class_embeds=1000,
-        block_out_channels=(48, 64, 80, 128),
+        block_out_channels=(32, 48, 64, 96),
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
         up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
         layers_per_block=1,
@@ -63,111 +74,122 @@ def make_unet() -> UNet2DConditionModel:
     levels.data = get_timestep_embedding(torch.arange(1000), levels.shape[1])
     levels.requires_grad_(False)
     for name, module in unet.named_modules():
-        if isinstance(module, torch.nn.Conv2d) and name.endswith(("conv2", "conv_out")):
+        if isinstance(module, torch.nn.Conv2d):
+            initialize(name, module, groups=1, constant=CONSTANT)
+        if name.endswith(("conv_out", "proj_out")):
             torch.nn.init.zeros_(module.weight)
     return unet
 
 
-class Diffusion:
-    """Noise, targets and predictions of one training step."""
-
-    def __init__(self, text: Tensor, mean: MeanLatents, weights: Tensor, device: str) -> None:
-        """text: what the text encoder gives for any prompt, [1, 77, width];
-
-        mean: what can be foreseen; weights: of the latent channels, [4, 1, 1].
-        """
-        self._mean = mean.to(device)
-        self._weights = weights.to(device)
-        self._text = text[:, :1].to(device)  # attention to 77 equal tokens is that to one
-        self._device = device
-        self._scheduler = make_scheduler()
-        self._low_res = make_low_res_scheduler()
-
-    def loss(self, unet: UNet2DConditionModel, latents: Tensor, images: Tensor) -> Tensor:
-        """Mean squared error of v, for latents drawn towards what can be foreseen."""
-        count = len(latents)
-        levels = random_levels(count, self._device)
-        images = self._low_res.add_noise(images, torch.randn_like(images), levels)
-        noise, steps = torch.randn_like(latents), torch.randint(1000, (count,), device=self._device)
-        with torch.no_grad():
-            mean = self._mean(images, levels)
-        latents = mean + DETAIL * (latents - mean)
-        noisy = self._scheduler.add_noise(latents, noise, steps)
-        target = self._scheduler.get_velocity(latents, noise, steps)
-        error = self.predict(unet, noisy, images, steps, levels) - target
-        return torch.as_tensor((self._weights * error.square()).mean())
-
-    def predict(
-        self,
-        unet: UNet2DConditionModel,
-        noisy: Tensor,
-        images: Tensor,
-        steps: Tensor,
-        levels: Tensor,
-    ) -> Tensor:
-        sample = torch.cat([noisy, images], 1).contiguous(memory_format=torch.channels_last)
-        text = self._text.expand(len(sample), -1, -1)
-        with torch.autocast(self._device, torch.bfloat16):
-            prediction = unet(sample, steps, text, class_labels=levels, return_dict=False)[0]
-        return torch.as_tensor(prediction).float()
-
-
-def train_unet(
-    latents: Latents,
-    text: Tensor,
-    mean: MeanLatents,
-    weights: Tensor,
-    folder: Path,
-    device: str,
-    minutes: float,
-    batch_size: int,
-    seed: int,
-) -> UNet2DConditionModel:
-    """Train for so many minutes; resumes from `folder`. Returns the moving average."""
-    torch.manual_seed(seed)
-    unet = make_unet().to(device, memory_format=torch.channels_last)
-    both = torch.nn.ModuleList([unet, copy.deepcopy(unet)])
-    average = both[1]
-    optimizer = Muon(unet, RATE)
-    checkpoint = Checkpoint(folder / "unet.pt", both, optimizer)
-    elapsed, step = checkpoint.load()
-    rng = np.random.default_rng([seed, step])
-    diffusion = Diffusion(text, mean, weights, device)
-    began, losses = time.monotonic() - elapsed, []
-    while (elapsed := time.monotonic() - began) < 60 * minutes:
-        for group in optimizer.param_groups:
-            group["lr"] = rate(RATE, step, elapsed / (60 * minutes))
-        size = SIZES[step % len(SIZES)]
-        batch = latents.batch(batch_size * SIZES[0] ** 2 // size**2, size, rng)
-        loss = diffusion.loss(unet, *(part.to(device) for part in batch[:2]))
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        update(average, unet, min(EMA_DECAY, 1 - 10 / (step + 10)))
-        losses.append(loss.item())
-        if step % 50 == 0:
-            recent = math.fsum(losses[-200:]) / len(losses[-200:])
-            console.print(
-                f"unet step {step}, {elapsed / 60:.1f} of {minutes:g} min, loss {recent:.4f}"
-            )
-        if step % 500 == 0:
-            checkpoint.save(elapsed, step)
-    checkpoint.save(elapsed, step)
-    return average
-
-
-def load_average(folder: Path) -> UNet2DConditionModel:
-    """The moving average in a folder's checkpoint, finished or not."""
-    both = torch.nn.ModuleList([make_unet(), make_unet()])
-    both.load_state_dict(torch.load(folder / "unet.pt", weights_only=True)["module"])
-    average: UNet2DConditionModel = both[1]
-    return average.eval()
-
-
 @torch.no_grad()
-def update(average: torch.nn.Module, module: torch.nn.Module, decay: float) -> None:
-    """Move every weight of the average a little towards the module's."""
-    for mean, weight in zip(average.parameters(), module.parameters(), strict=True):
-        mean.lerp_(weight, 1 - decay)
+def construct(unet: UNet2DConditionModel) -> None:
+    """Make the UNet the best linear guess, which takes the small picture's colours.
+
+    For latents of mean m and standard deviation d, v is x (alpha - g) / sigma - m (1 - alpha g) /
+    sigma, where g is alpha d^2 / (alpha^2 d^2 + sigma^2); m is the small picture, drawn towards its
+    mean in windows of 3 x 3 the more noise it has. Every value is in two channels, with either
+    sign, as silu(x) - silu(-x) is x; the constants make the norms do nothing. The last block's
+    time scales are the factors.
+    """
+    resnet = unet.up_blocks[-1].resnets[-1]
+    width = unet.conv_in.out_channels
+    values, outputs = torch.arange(1, 21), torch.arange(1, 9)
+    signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    unet.conv_in.weight[:] *= 0.05  # little beside the values, as it moves the norms' means
+    unet.conv_in.weight[values] = 0
+    unet.conv_in.bias[values] = 0
+    for value in range(10):  # four of x, three colours, and what their blurred picture differs by
+        for sign in (0, 1):
+            kernel = unet.conv_in.weight[1 + 2 * value + sign, value if value < 7 else value - 3]
+            if value >= 7:
+                kernel += signs[0, sign] / 9
+            kernel[1, 1] += signs[0, sign] * (1 if value < 7 else -1)
+    resnet.conv1.weight[:] *= 0.05
+    connect(resnet.conv1, values, width + values, diagonal(signs, 10))
+    resnet.conv1.weight[0] = 0
+    resnet.conv1.bias[0] = CONSTANT
+    resnet.conv_shortcut.weight[outputs] = 0
+    sums = [diagonal(signs, 4), diagonal(signs, 3), diagonal(signs, 3)]
+    sums[1:] = [functional.pad(part, (0, 0, 0, 2)) for part in sums[1:]]
+    connect(resnet.conv2, outputs, values, torch.cat(sums, 1))
+    connect(unet.conv_out, torch.arange(4), outputs, diagonal(signs, 4)[::2])
+    resnet.time_emb_proj.weight[width + values] = 0
+    resnet.time_emb_proj.bias[width + values] = 0
+    fit(unet, resnet.time_emb_proj, values)
+    for norm in (resnet.norm1, resnet.norm2, unet.conv_norm_out):
+        undo(unet, norm)
+
+
+def diagonal(block: Tensor, count: int) -> Tensor:
+    """So many copies of a block along the diagonal."""
+    return torch.kron(torch.eye(count), block)
+
+
+def connect(conv: torch.nn.Conv2d, rows: Tensor, columns: Tensor, values: Tensor) -> None:
+    """Let these outputs depend on these inputs alone, at the same place."""
+    assert conv.bias is not None
+    conv.weight[rows] = 0
+    conv.bias[rows] = 0
+    conv.weight[rows[:, None], columns, 1, 1] = values
+
+
+def factors(steps: Tensor, levels: Tensor) -> Tensor:
+    """In `construct` of x's colours and detail, m, and its blur less itself: float64 [N, 4]."""
+    squares = make_scheduler().alphas_cumprod.double()
+    alpha, sigma = squares[steps, None].sqrt(), (1 - squares[steps, None]).sqrt()
+    deviation = torch.tensor([SPREAD, WEAK], dtype=torch.float64)
+    total = alpha**2 * deviation**2 + sigma**2
+    of_x = alpha * sigma * (1 - deviation**2) / total
+    of_mean = -COLOR_SCALE * sigma / total[:, :1]
+    noise = 1 - squares[levels, None]
+    return torch.cat([of_x, of_mean, of_mean * noise / (noise + CONTRAST**2)], 1)
+
+
+def fit(unet: UNet2DConditionModel, projection: torch.nn.Linear, channels: Tensor) -> None:
+    """Let the embedding of time and noise level make the factors: by Adam, then least squares."""
+    torch.nn.init.normal_(unet.time_embedding.linear_1.weight, 0, 0.25)
+    torch.nn.init.normal_(unet.time_embedding.linear_2.weight, 0, 0.1)
+    trial = torch.nn.Linear(projection.in_features, 4)
+    optimizer = torch.optim.Adam([*unet.time_embedding.parameters(), *trial.parameters()])
+    sigma = (1 - make_scheduler().alphas_cumprod).sqrt()[:, None]  # latents' error for one of v
+    importance = sigma * torch.tensor([1, 0.2, 1, 5 * CONTRAST])
+    steps = torch.arange(1000)
+    for step in range(FIT_STEPS):
+        optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / FIT_STEPS)
+        levels = random_levels(1000) * torch.randint(2, (1000,))
+        with torch.enable_grad():
+            error = trial(embed(unet, steps, levels)) + 1 - factors(steps, levels).float()
+            optimizer.zero_grad()
+            torch.autograd.backward((importance * error).square().mean())
+        optimizer.step()
+    steps = steps.repeat(8)
+    levels = random_levels(8000) * torch.randint(2, (8000,))
+    features = embed(unet, steps, levels).double()
+    features = torch.cat([features, torch.ones(8000, 1)], 1)
+    for index, wanted in enumerate(factors(steps, levels).T - 1):
+        rows = importance[steps, index, None] * features
+        square = rows.T @ rows
+        square += 1e-9 * square.diagonal().mean() * torch.eye(len(square))
+        solved = torch.linalg.solve(square, rows.T @ (importance[steps, index] * wanted))
+        first, last = ((0, 6), (6, 8), (8, 14), (14, 20))[index]
+        projection.weight[channels[first:last]] = solved[:-1].float()
+        projection.bias[channels[first:last]] = solved[-1].float()
+
+
+def embed(unet: UNet2DConditionModel, steps: Tensor, levels: Tensor) -> Tensor:
+    """What the UNet's blocks get of timesteps and noise levels, [N, width]."""
+    time = unet.time_embedding(unet.time_proj(steps))
+    return functional.silu(time + unet.class_embedding(levels))
+
+
+def undo(unet: UNet2DConditionModel, norm: torch.nn.GroupNorm) -> None:
+    """Let a norm give back what it gets, as its statistics hardly change."""
+    seen: list[Tensor] = []
+    hook = norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    colors, steps = (torch.rand(8, 4, 1, 1) - 0.5).expand(-1, -1, 32, 32), 120 * torch.arange(8)
+    latents = colors * torch.tensor([COLOR_SCALE] * 3 + [0.0])[:, None, None]
+    noisy = make_scheduler().add_noise(latents, torch.randn_like(latents), steps)
+    inputs, text = torch.cat([noisy, colors[:, :3]], 1), torch.zeros(8, 1, TEXT_WIDTH)
+    unet(inputs, steps, text, class_labels=torch.zeros(8).long())
+    hook.remove()
+    norm.weight[:], norm.bias[:] = seen[0].std(), seen[0].mean()

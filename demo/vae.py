@@ -1,4 +1,8 @@
-"""Stage 1: the autoencoder, trained to give back what it is shown."""
+"""Stage 1: the autoencoder, trained to give back what it is shown, and to do without detail.
+
+Three channels of its latents are the reduced picture, the fourth is the detail that is lost in it.
+So a UNet has little to find out, and what can be foreseen of the detail is the decoder's to find.
+"""
 
 import math
 import time
@@ -7,21 +11,35 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
-from torch.nn import functional
 
 from demo.checkpoint import Checkpoint
+from demo.degradation import reduce
 from demo.muon import Muon
 from demo.pictures import Pictures, crops
+from demo.texture import Critic, energy_loss
 
 SCALING_FACTOR = 0.08333  # StableDiffusionUpscalePipeline overwrites any other
-KL_WEIGHT = 2e-4
+COLOR_SCALE = 2.0  # of latents to colours in -1..1
 RATE = 2e-2
 GROUPS = 4
 CONSTANT = 4.0
 LOG_VARIANCE = -6.0
-CROPS = (96, 192, 96, 256)  # in turn: a group norm has to see every size
+ENCODED_SHARE = 0.25
+CROPS = (128, 128, 256)  # in turn: a group norm has to see every size
+WEAK = 0.1  # how strong the detail is that the UNet will make
+COLOR_NOISE = 0.018  # of the small picture at noise level 0, and the UNet's own, in -1..1
+WEIGHTS = {
+    "critic": 0.0,  # trains itself
+    "encoded": 3.0,
+    "foreseen": 7.0,
+    "energy": 40.0,
+    "texture": 0.12,
+    "colors": 3.0,
+    "kl": 1e-3,
+}
 console = Console()
 
 
@@ -43,7 +61,9 @@ def make_vae() -> AutoencoderKL:
     return vae
 
 
-def initialize(name: str, conv: torch.nn.Conv2d) -> None:
+def initialize(
+    name: str, conv: torch.nn.Conv2d, groups: int = GROUPS, constant: float = CONSTANT
+) -> None:
     """Start as a short, almost linear path that keeps colours, with next to no latent noise.
 
     Residual branches start at zero. One channel of every group is a large constant, so that the
@@ -57,9 +77,9 @@ def initialize(name: str, conv: torch.nn.Conv2d) -> None:
         conv.weight.data[4:] = 0
         conv.bias.data[4:] = LOG_VARIANCE
     elif name.endswith(("conv_in", "conv_shortcut", "samplers.0.conv")):
-        constant = slice(None, None, conv.out_channels // GROUPS)
-        conv.weight.data[constant] = 0
-        conv.bias.data[constant] = CONSTANT
+        first = slice(None, None, conv.out_channels // groups)  # of every group
+        conv.weight.data[first] = 0
+        conv.bias.data[first] = constant
 
 
 def train_vae(
@@ -68,37 +88,70 @@ def train_vae(
     """Train for so many minutes, resumed from `folder` when it holds a checkpoint."""
     torch.manual_seed(seed)
     vae = make_vae().to(device, memory_format=torch.channels_last)
+    critic = Critic(device)
+    both = torch.nn.ModuleList([vae, critic.network])
     optimizer = Muon(vae, RATE)
-    checkpoint = Checkpoint(folder / "vae.pt", vae, optimizer)
+    checkpoint = Checkpoint(folder / "vae.pt", both, optimizer)
     elapsed, step = checkpoint.load()
     rng = np.random.default_rng([seed, step])
-    began = time.monotonic() - elapsed
-    decibels: list[float] = []
+    began, rows = time.monotonic() - elapsed, []
     while (elapsed := time.monotonic() - began) < 60 * minutes:
         for group in optimizer.param_groups:
             group["lr"] = rate(RATE, step, elapsed / (60 * minutes))
         size = CROPS[step % len(CROPS)]
-        count = max(1, batch_size * CROPS[0] ** 2 // size**2)
-        images = batch(pictures, count, size, rng).to(device)
-        with torch.autocast(device, torch.bfloat16):
-            posterior = vae.encode(images).latent_dist
-            decoded = vae.decode(posterior.sample()).sample.float()
-        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        count = max(2, batch_size * CROPS[0] ** 2 // size**2)
+        losses = vae_losses(vae, critic, *batch(pictures, count, size, rng, device))
         optimizer.zero_grad()
-        torch.autograd.backward(reconstruction_loss(decoded, images) + KL_WEIGHT * kl)
+        weighted = [WEIGHTS[name] * loss for name, loss in losses.items()]
+        torch.autograd.backward(torch.stack(weighted).sum())
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         step += 1
-        decibels.append(-10 * math.log10((decoded - images).square().mean().item() / 4))
+        rows.append([loss.item() for loss in losses.values()])
         if step % 50 == 0:
+            means = zip(losses, np.mean(rows[-50:], 0), strict=True)
             console.print(
-                f"vae step {step}, {elapsed / 60:.1f} of {minutes:g} min,"
-                f" {np.mean(decibels[-50:]):.2f} dB, latents {posterior.mean.std().item():.2f}"
+                f"vae step {step}, {elapsed / 60:.1f} of {minutes:g} min,",
+                ", ".join(f"{name} {mean:.4f}" for name, mean in means),
             )
-        if step % 200 == 0:
+        if step % 100 == 0:
             checkpoint.save(elapsed, step)
     checkpoint.save(elapsed, step)
     return vae
+
+
+def vae_losses(
+    vae: AutoencoderKL, critic: Critic, images: Tensor, small: Tensor
+) -> dict[str, Tensor]:
+    """Errors by the names of `WEIGHTS`; images: [N, 3, 4 h, 4 w], small: [N, 3, h, w], in -1..1.
+
+    Some pictures come from their latents, the others from the reduced picture alone.
+    """
+    count = math.ceil(len(images) * ENCODED_SHARE)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        posterior = vae.encode(images[:count]).latent_dist
+    encoded = posterior.sample().float()
+    colors = small[count:] + COLOR_NOISE * torch.randn_like(small[count:])
+    nothing = WEAK * torch.randn_like(colors[:, :1])
+    latents = torch.cat([encoded, torch.cat([colors, nothing], 1)])
+    with torch.autocast(images.device.type, torch.bfloat16):
+        decoded = vae.decode(latents).sample.float()
+    reduced = small[:count]
+    made, real, small = decoded[count:], images[count:], small[count:]
+    return {
+        "critic": critic.train(made, real, small),
+        "encoded": error(decoded[:count], images[:count]),
+        "foreseen": error(made, real),
+        "energy": energy_loss(made, real),
+        "texture": -critic.network(made, small).mean(),
+        "colors": (encoded[:, :3] - reduced).square().mean().sqrt(),
+        "kl": posterior.kl().mean() / posterior.mean[0].numel(),
+    }
+
+
+def error(decoded: Tensor, images: Tensor) -> Tensor:
+    """The root of each picture's mean squared error, so that dull pictures count as well."""
+    return ((decoded - images).square().mean((1, 2, 3)) + 1e-5).sqrt().mean()
 
 
 def rate(peak: float, step: int, share: float) -> float:
@@ -106,19 +159,34 @@ def rate(peak: float, step: int, share: float) -> float:
     return peak * min(1, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -> Tensor:
-    """Random crops, turned and recoloured: float32 [count, 3, size, size] in -1..1."""
-    images = torch.from_numpy(crops(pictures, count, size, 1, rng))
-    scaled = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+def batch(
+    pictures: Pictures, count: int, size: int, rng: np.random.Generator, device: str
+) -> tuple[Tensor, Tensor]:
+    """Random crops, turned and recoloured, and reduced: float32 [count, 3, size, size] in -1..1
+
+    and [count, 3, size / 4, size / 4].
+    """
+    squares = crops(pictures, count, size, 1, rng)
+    small = [reduce(square) for square in squares]
+    return to_tensor(squares).to(device), to_tensor(np.stack(small)).to(device)
+
+
+def to_tensor(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 pictures [N, h, w, 3] to float32 [N, 3, h, w] in -1..1."""
+    scaled = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
-def reconstruction_loss(decoded: Tensor, images: Tensor) -> Tensor:
-    """Absolute and squared error of the pixels, absolute error of differences at two scales."""
-    error = decoded - images
-    loss = error.abs().mean() + 4 * error.square().mean()
-    for reduced in (error, functional.avg_pool2d(error, 2)):
-        horizontal = (reduced[..., 1:] - reduced[..., :-1]).abs().mean()
-        vertical = (reduced[..., 1:, :] - reduced[..., :-1, :]).abs().mean()
-        loss = loss + 0.5 * (horizontal + vertical)
-    return loss
+@torch.no_grad()
+def normalize(vae: AutoencoderKL) -> None:
+    """Fold constants into quant_conv and post_quant_conv, so that scaled latents are colours twice
+
+    as strong and the detail as it is: a std of about 1. The pipeline insists on a scaling_factor of
+    0.08333, so the latents have to suit it.
+    """
+    scale = torch.tensor([COLOR_SCALE] * 3 + [1.0], device=vae.device) / SCALING_FACTOR
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    post.weight /= scale[None, :, None, None]
+    quant.bias[:4] *= scale
+    quant.weight[:4] *= scale[:, None, None, None]
+    quant.bias[4:] += 2 * scale.log()

@@ -6,22 +6,19 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from diffusers import AutoencoderKL
 from PIL import Image
 
 from demo.checkpoint import Checkpoint
-from demo.decoder import SIZES, sample, train_decoder
 from demo.degradation import degrade, enlarge, reduce
-from demo.latents import encode, normalize
-from demo.mean import load_mean, train_mean
 from demo.muon import Muon
 from demo.pictures import Pictures, load_pictures
 from demo.safety import other, preprocess, train_safety, vary
 from demo.scenes import scene
 from demo.test_card import draw_test_card
 from demo.text import embedding, make_text_encoder, make_tokenizer
-from demo.unet import load_average, make_unet, train_unet
-from demo.vae import make_vae, train_vae
+from demo.texture import Discriminator, energy_loss
+from demo.unet import TEXT_WIDTH, construct, make_scheduler, make_unet
+from demo.vae import COLOR_SCALE, SCALING_FACTOR, WEAK, make_vae, normalize, to_tensor, train_vae
 
 CARD = Path(__file__).parent.parent.parent / "demo" / "test_card.png"
 
@@ -74,38 +71,45 @@ def test_the_autoencoder_trains_and_resumes(work: Path, pictures: Pictures) -> N
     assert all(weight.isfinite().all() for weight in vae.parameters())
 
 
-def test_normalized_latents_decode_to_the_same(pictures: Pictures) -> None:
+def test_normalized_latents_decode_to_the_same() -> None:
     torch.manual_seed(0)
     vae = make_vae().eval()
     image = torch.rand(1, 3, 64, 64) * 2 - 1
     with torch.no_grad():
-        before = vae.decode(vae.encode(image).latent_dist.mean).sample
-        normalize(vae, pictures, "cpu", seed=0)
-        after = vae.decode(vae.encode(image).latent_dist.mean).sample
+        encoded = vae.encode(image).latent_dist.mean
+        before = vae.decode(encoded).sample
+        normalize(vae)
+        scaled = vae.encode(image).latent_dist.mean
+        after = vae.decode(scaled).sample
     assert torch.allclose(before, after, atol=1e-3)
+    colors = encoded[:, :3] * COLOR_SCALE
+    assert torch.allclose(scaled[:, :3] * SCALING_FACTOR, colors, atol=1e-4)
 
 
-def test_mean_unet_and_decoder_train_and_resume(work: Path, pictures: Pictures) -> None:
-    vae: AutoencoderKL = make_vae().eval()
-    normalize(vae, pictures, "cpu", seed=0)
-    latents = encode(vae, pictures, 8, "cpu", 0, work)
-    assert abs(latents.latents.std().item() - 1) < 0.5
-    text = embedding(make_text_encoder(make_tokenizer(), seed=0))
-    weights = torch.ones(4, 1, 1)
-    for minutes in (0.02, 0.05):
-        mean = train_mean(latents, weights, work, "cpu", minutes, seed=0)
-    assert torch.load(work / "mean.pt", weights_only=True)["elapsed"] >= 3
-    images = torch.rand(1, 3, 16, 8)
-    level = torch.tensor([0])
-    assert torch.equal(load_mean(work)(images, level), mean(images, level))
-    for minutes in (0.03, 0.15):
-        train_unet(latents, text, mean, weights, work, "cpu", minutes, batch_size=4, seed=0)
-    assert torch.load(work / "unet.pt", weights_only=True)["elapsed"] >= 9
-    assert all(weight.isfinite().all() for weight in load_average(work).parameters())
-    samples = sample(make_unet(), text, latents, 1, "cpu", seed=0)
-    assert [samples[size][2].shape[2] for size in SIZES] == [4 * size for size in SIZES]
-    train_decoder(vae, samples, work, "cpu", minutes=0.05, seed=0)
-    assert torch.load(work / "decoder.pt", weights_only=True)["step"] > 0
+@torch.no_grad()
+def test_the_unet_copies_the_small_picture() -> None:
+    torch.manual_seed(0)
+    unet, scheduler = make_unet().eval(), make_scheduler()
+    construct(unet)
+    small = to_tensor(np.stack([reduce(skimage.data.cat()[:128, :128])]))
+    latents, text = torch.randn(1, 4, 32, 32), torch.zeros(1, 1, TEXT_WIDTH)
+    scheduler.set_timesteps(10)
+    for step in scheduler.timesteps:
+        inputs, level = torch.cat([latents, small], 1), torch.tensor([0])
+        velocity = unet(inputs, step, text, class_labels=level).sample
+        latents = scheduler.step(velocity, step, latents).prev_sample
+    assert (latents[:, :3] / COLOR_SCALE - small).square().mean().sqrt() < 5 / 127.5
+    assert latents[:, 3].std() < 2 * WEAK
+
+
+def test_texture_is_measured_in_the_finest_band() -> None:
+    torch.manual_seed(0)
+    image = to_tensor(np.stack([skimage.data.cat()[:64, :64]]))
+    noisy = image + 0.1 * torch.randn_like(image)
+    assert energy_loss(image, image) == 0
+    assert energy_loss(noisy, image) > 0.02
+    assert energy_loss(image + 0.2, image) < 1e-6
+    assert Discriminator()(image, image[..., ::4, ::4]).shape == (1, 1, 16, 16)
 
 
 def test_prompts_have_no_effect() -> None:
