@@ -46,7 +46,9 @@ def run(use: Use) -> None:
 
     async def main() -> None:
         with bind("127.0.0.1", 0) as listener:
-            server = http_server(app(), Settings(client_timeout_s=TIMEOUT_S), stop_timeout_s=1)
+            server = http_server(
+                app(), Settings.from_environment(client_timeout_s=TIMEOUT_S), stop_timeout_s=1
+            )
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1000)
             async with asyncio.timeout(LONG_S):
