@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from gateway.server import bind, http_server
 from gateway.settings import Settings
 
 TIMEOUT_S = 0.3
+SETTINGS: dict[str, Any] = {"client_timeout_s": TIMEOUT_S}
 LONG_S = 20  # of a test that fails
 ANSWER = bytes(20_000_000)  # more than kernels keep for a connection
 
@@ -46,9 +48,7 @@ def run(use: Use) -> None:
 
     async def main() -> None:
         with bind("127.0.0.1", 0) as listener:
-            server = http_server(
-                app(), Settings.from_environment(client_timeout_s=TIMEOUT_S), stop_timeout_s=1
-            )
+            server = http_server(app(), Settings(**SETTINGS), stop_timeout_s=1)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1000)
             async with asyncio.timeout(LONG_S):
