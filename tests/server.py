@@ -44,7 +44,11 @@ class Server:
         self.process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except AssertionError:
+            self.stop()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.stop()

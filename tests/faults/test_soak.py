@@ -70,7 +70,7 @@ def cancelled(server: Server, chance: random.Random) -> None:
             f"{server.url}/upscale",
             files={"image": LARGE[0]},
             data={"prompt": "x", "num_inference_steps": "1000"},
-            timeout=chance.uniform(0.05, 1),
+            timeout=httpx.Timeout(60, read=chance.uniform(0.05, 1)),
             trust_env=False,
         )
 
