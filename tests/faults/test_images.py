@@ -86,7 +86,7 @@ def test_turned_bits(name: str) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("name", FILES)
 def test_turned_bits_again_and_again(name: str) -> None:
-    turn_bits(name, 5000)
+    turn_bits(name, 20_000)
 
 
 def archive() -> bytes:
