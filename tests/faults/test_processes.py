@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from tests.server import Server, wait_until
 
 PARTS = ("tritonserver", "encode", "denoise", "decode", "unet")
 ENGINES = ("text_encoder", "vae_decoder", "safety_checker")  # as unet, so only in the long run
+TWICE = ("encode", "decode")
 FROZEN_S = 20.0
 
 
@@ -55,7 +57,7 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def whole(repositories: Callable[[str], Path]) -> Iterator[Whole]:
+def started(repositories: Callable[[str], Path]) -> Iterator[Whole]:
     repository = repositories("narrow")
     began = time.monotonic()
     with Server(repository, HEALTH_INTERVAL_S="3") as server:
@@ -64,6 +66,12 @@ def whole(repositories: Callable[[str], Path]) -> Iterator[Whole]:
     wait_until(lambda: not any(process.is_running() for process in whole.seen), 10)
     assert left_behind(server) == []
     assert all(is_free(url) for url in (server.url, server.triton_url, server.metrics_url))
+
+
+@pytest.fixture
+def whole(started: Whole) -> Whole:
+    started.check(time.monotonic())  # whatever another test has left
+    return started
 
 
 @pytest.mark.parametrize(
@@ -94,12 +102,13 @@ def test_a_part_is_killed_while_idle(whole: Whole, part: str) -> None:
 
 
 def freeze(process: psutil.Process) -> None:
-    """Stop it for 20 s, or until it is killed; its parent may have killed it before."""
+    """Stop it for 20 s, or until it is killed by who noticed."""
     process.suspend()
     try:
         process.wait(FROZEN_S)
     except psutil.TimeoutExpired:
-        process.resume()
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 @pytest.mark.long
@@ -118,9 +127,9 @@ def test_a_part_hangs_while_idle(whole: Whole, part: str) -> None:
     with Health(whole.server) as health:
         began = time.monotonic()
         freeze(part_of(whole.server, part))
-        assert 503 in health.statuses
         whole.check(began)
-    assert health.statuses == [200, 503, 200]
+    if part not in TWICE:  # the other process of such a stage may serve all the same
+        assert health.statuses == [200, 503, 200]
 
 
 def test_triton_is_asked_to_end_under_eight_requests(whole: Whole) -> None:

@@ -30,7 +30,8 @@ def test_the_end_shortens_those_that_run_and_those_that_come() -> None:
         await asyncio.sleep(0)
         deadlines.end(0.05)
         assert type(await soon) is RequestTimeout
-        assert type(await running) is Stopping
+        async with asyncio.timeout(5):
+            assert type(await running) is Stopping
         assert type(await error_of(deadlines, 60)) is Stopping
 
     asyncio.run(main())
