@@ -28,7 +28,7 @@ from gateway.settings import Settings
 from gateway.triton import ServedModel, Upscaled, UpscaleInputs
 
 SCALE = 4
-# At a time: a file made for it keeps a decoder busy for a second and takes 200 MB.
+# At a time: a file made for it keeps a decoder busy for a second and takes 100 MB.
 READERS = 2
 MAX_INFERENCE_STEPS = 1000
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
