@@ -1,6 +1,7 @@
 """`upscale serve`: Triton and the gateway, started, watched and stopped together."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from gateway.traces import traces_url
 from gateway.triton import TritonClient
 
 WATCH_INTERVAL_S = 0.5
+END_TIMEOUT_S = 10.0
 START_INTERVAL_S = 2.0
 GATEWAY_STOP_TIMEOUT_S = 30
 
@@ -110,6 +112,9 @@ async def _keep_running(
             has_served = True
             await _until(readiness.lost, triton, triton.stubs())
         elif not has_served:
+            with contextlib.suppress(TimeoutError):  # a model that does not load ends Triton, too
+                async with asyncio.timeout(END_TIMEOUT_S):
+                    await _until(readiness.ready, triton, ())
             raise triton.failure()
         say("Triton has failed; starting it again.")
         readiness.lose()

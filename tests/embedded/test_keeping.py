@@ -16,6 +16,7 @@ from embedded.triton import TritonError, has_ended
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "WATCH_INTERVAL_S", 0.001)
     monkeypatch.setattr(serve, "START_INTERVAL_S", 0.001)
+    monkeypatch.setattr(serve, "END_TIMEOUT_S", 0.01)
 
 
 class FakeReadiness:
