@@ -17,8 +17,8 @@ from tests.photographs import file_of, photograph
 from tests.server import Server, wait_until
 
 SECONDS = float(os.environ.get("SOAK_S", "1800"))
-WARM_UP = 0.4  # of the time: until then pools and caches fill
-SAMPLES = 20  # in the time
+WARM_UP_S = 300.0  # until then pools and caches fill
+SAMPLES = 40  # in the time
 CLIENTS = 6
 MEBIBYTE = 2**20
 LARGE = [file_of(photograph("cat", side, side)) for side in (64, 130)]
@@ -116,7 +116,7 @@ def test_nothing_grows(repositories: Callable[[str], Path]) -> None:
         assert server.gateway_metric("upscale_in_progress") == 0
         ended = jobs(server)
         assert ended["failed"] == ended["expired"] == ended["refused"] == 0
-    settled = [use for at, use in seen if at > WARM_UP * SECONDS]
+    settled = [use for at, use in seen if at > WARM_UP_S]
     middle = len(settled) // 2
     allowances = {
         "memory": 48 * MEBIBYTE,
