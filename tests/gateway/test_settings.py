@@ -16,6 +16,7 @@ OF_OTHERS = {
     "AWS_ENDPOINT_URL",
     "MODEL_ID",
     "OTEL_EXPORTER_OTLP_HEADERS",
+    "SOAK_S",  # of a test
     "OTEL_SERVICE_NAME",
     "OTEL_TRACES_SAMPLER",
 }
