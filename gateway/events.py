@@ -70,15 +70,16 @@ async def _stream(
     try:
         while not (worker.done() and course.events.empty()):
             reader = asyncio.ensure_future(course.events.get())
-            await asyncio.wait(
-                {reader, worker}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
-            )
-            if reader.done():
+            try:
+                await asyncio.wait(
+                    {reader, worker}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:  # also when the client goes away
+                has_event = not reader.cancel()
+            if has_event:
                 yield reader.result()
-            else:
-                reader.cancel()
-                if not worker.done():
-                    yield format_sse_event(comment="still at work")
+            elif not worker.done():
+                yield format_sse_event(comment="still at work")
         yield worker.result()
     finally:
         worker.cancel()
