@@ -76,12 +76,13 @@ lock: venv
 # that are installed here. The stages alone need no more than their own extra.
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes \
 	--python-version 3.12 --python-platform x86_64-manylinux_2_28
+CONSTRAINED := $(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt
 EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
 image-locks: venv
-	$(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt -o docker/requirements-gateway.txt pyproject.toml
-	$(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt -o docker/requirements-export.txt --extra export pyproject.toml
+	$(CONSTRAINED) -o docker/requirements-gateway.txt pyproject.toml
+	$(CONSTRAINED) -o docker/requirements-export.txt --extra export pyproject.toml
 	$(BIN)/python -c '$(EXTRA) print(*p["project"]["optional-dependencies"]["stages"], sep="\n")' \
-		| $(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt -o docker/requirements-triton.txt -
+		| $(CONSTRAINED) -o docker/requirements-triton.txt -
 	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
 		| $(COMPILE) -o docker/requirements-build.txt -
 

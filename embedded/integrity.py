@@ -14,9 +14,8 @@ def sums(repository: Path) -> dict[str, str]:
     names = sorted(
         path.relative_to(repository)
         for path in repository.rglob("*")
-        if path.is_file() and COMPILED not in path.parts
+        if path.is_file() and COMPILED not in path.parts and path != repository / MANIFEST
     )
-    names = [name for name in names if str(name) != MANIFEST]
     with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter's lock
         digests = pool.map(lambda name: sha256(repository / name), names)
         return dict(zip(map(str, names), digests, strict=True))

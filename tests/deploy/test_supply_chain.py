@@ -7,16 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.dockerfile import DOCKER, ROOT
+from tests.deploy.dockerfile import DOCKER, ROOT, pins
 
 LOCKS = sorted(DOCKER.glob("requirements-*.txt"))
 # Of the CUDA build of PyTorch, which this table leaves out.
 ON_A_GPU = ("cuda-", "nvidia-", "triton")
-
-
-def pinned(lock: Path) -> dict[str, str]:
-    """The versions in a lock by their names."""
-    return dict(re.findall(r"^([\w.-]+)==(\S+)", lock.read_text(), re.MULTILINE))
 
 
 def listed() -> dict[str, tuple[str, str]]:
@@ -31,7 +26,7 @@ def listed() -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
 def test_the_table_of_licences_has_every_package(lock: Path) -> None:
-    table, packages = listed(), pinned(lock)
+    table, packages = listed(), pins(lock)
     assert packages
     for name, version in packages.items():
         if name.startswith(ON_A_GPU):
@@ -52,7 +47,7 @@ def test_the_sbom_lists_every_package_with_its_hashes(tmp_path: Path) -> None:
         assert sbom["bomFormat"] == "CycloneDX"
         assert sbom["metadata"]["component"]["name"] == "upscale"
         components = {part["name"]: part for part in sbom["components"]}
-        assert {name: part["version"] for name, part in components.items()} == pinned(lock)
+        assert {name: part["version"] for name, part in components.items()} == pins(lock)
         for part in components.values():
             [reference] = part["externalReferences"]
             assert {entry["alg"] for entry in reference["hashes"]} == {"SHA-256"}

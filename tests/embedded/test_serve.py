@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,29 +15,25 @@ import psutil
 import pytest
 
 from embedded.integrity import record
-from embedded.triton import SHARED_MEMORY, sweep
+from embedded.triton import sweep
+from tests.faults.parts import left_behind, part_of, parts_of
 from tests.photographs import file_of, photograph
 from tests.server import ROOT, Server, wait_until
 
 IMAGE = file_of(photograph("rocket", 16, 16))
 
 
-def left_behind(pid: int) -> list[str]:
-    folders = (SHARED_MEMORY, Path(tempfile.gettempdir()))
-    return [path.name for folder in folders for path in folder.glob(f"upscale-{pid}-*")]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_nothing(repositories: Callable[[str], Path], number: int) -> None:
     server = Server(repositories("narrow")).start()
-    processes = psutil.Process(server.process.pid).children(recursive=True)
+    processes = parts_of(server)
     assert any("tritonserver" in " ".join(process.cmdline()) for process in processes)
-    assert left_behind(server.process.pid), "the prefix by which the test looks is the real one"
+    assert left_behind(server), "the prefix by which the test looks is the real one"
     assert server.upscale(IMAGE, num_inference_steps=1)
     assert server.stop(number) == 0
     # What Triton started is init's once Triton has ended, and init takes its time to collect it.
     wait_until(lambda: not any(process.is_running() for process in processes), 10)
-    assert left_behind(server.process.pid) == []
+    assert left_behind(server) == []
 
 
 def test_two_instances_do_not_meet(server: Server, repositories: Callable[[str], Path]) -> None:
@@ -51,25 +46,18 @@ def test_two_instances_do_not_meet(server: Server, repositories: Callable[[str],
 
 def test_triton_ends_with_a_killed_server(repositories: Callable[[str], Path]) -> None:
     server = Server(repositories("narrow")).start()
-    processes = psutil.Process(server.process.pid).children(recursive=True)
+    processes = parts_of(server)
     server.stop(signal.SIGKILL)
     wait_until(lambda: not any(process.is_running() for process in processes), 60)
     sweep()  # as the next start does
-    assert left_behind(server.process.pid) == []
-
-
-def stub_of(server: Server, model: str) -> psutil.Process:
-    """The process that runs a Python model; Triton gives it the model's folder."""
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return next(child for child in children if any(f"/{model}/" in a for a in child.cmdline()))
+    assert left_behind(server) == []
 
 
 @pytest.mark.parametrize("part", ["tritonserver", "denoise", "decode"])
 def test_a_dead_part_is_started_again(repositories: Callable[[str], Path], part: str) -> None:
     with Server(repositories("narrow"), HEALTH_INTERVAL_S="3") as server:
         expected = server.upscale(IMAGE, num_inference_steps=2, seed=1)
-        whole = psutil.Process(server.process.pid).children()[0]
-        (whole if part == "tritonserver" else stub_of(server, part)).kill()
+        part_of(server, part).kill()
         wait_until(lambda: server.get("/readyz").status_code == 503, 10)
         assert server.get("/health").json() == {"status": "ERROR"}
         assert server.get("/livez").status_code == 200

@@ -15,12 +15,10 @@ def with_disk(command: list[str], folder: Path, size: str) -> list[str]:
     return [*namespaces, "sh", "-c", MOUNT, "sh", size, str(folder), *command]
 
 
-class Confined(Server):
-    """`upscale serve`, to which a folder is a small disk."""
+class SmallDisk(Server):
+    """What is started so that a folder is a small disk to it."""
 
-    def __init__(self, repository: Path, folder: Path, size: str, **environment: str) -> None:
-        super().__init__(repository, **environment)
-        self._disk = folder, size
+    _disk: tuple[Path, str]
 
     def _command(self) -> list[str]:
         return with_disk(super()._command(), *self._disk)
@@ -28,27 +26,23 @@ class Confined(Server):
     @property
     def disk(self) -> Path:
         """The folder as the server sees it."""
-        return seen_by(self, self._disk[0])
+        return Path(f"/proc/{self.process.pid}/root") / self._disk[0].relative_to("/")
 
 
-class ConfinedGateway(Gateway):
+class Confined(SmallDisk):
+    """`upscale serve`, to which a folder is a small disk."""
+
+    def __init__(self, repository: Path, folder: Path, size: str, **environment: str) -> None:
+        super().__init__(repository, **environment)
+        self._disk = folder, size
+
+
+class ConfinedGateway(SmallDisk, Gateway):
     """`upscale gateway`, to which a folder is a small disk."""
 
     def __init__(self, triton_url: str, folder: Path, size: str, **environment: str) -> None:
-        super().__init__(triton_url, **environment)
+        Gateway.__init__(self, triton_url, **environment)
         self._disk = folder, size
-
-    def _command(self) -> list[str]:
-        return with_disk(super()._command(), *self._disk)
-
-    @property
-    def disk(self) -> Path:
-        """The folder as the gateway sees it."""
-        return seen_by(self, self._disk[0])
-
-
-def seen_by(server: Server, folder: Path) -> Path:
-    return Path(f"/proc/{server.process.pid}/root") / folder.relative_to("/")
 
 
 def fill(folder: Path, leave: int = 0) -> Path:
