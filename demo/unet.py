@@ -3,6 +3,8 @@
 Those are that picture and noise, so the best UNet is known, and is written down, not trained.
 """
 
+from functools import cache
+
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
@@ -35,6 +37,12 @@ def make_scheduler() -> DDIMScheduler:
         set_alpha_to_one=False,
         steps_offset=1,
     )
+
+
+@cache
+def alphas_cumprod() -> Tensor:
+    """The scheduler's, by timestep: float32 [1000]."""
+    return torch.as_tensor(make_scheduler().alphas_cumprod)
 
 
 def make_low_res_scheduler() -> DDPMScheduler:
@@ -135,7 +143,7 @@ def connect(conv: torch.nn.Conv2d, rows: Tensor, columns: Tensor, values: Tensor
 
 def factors(steps: Tensor, levels: Tensor) -> Tensor:
     """In `construct` of x's colours and detail, m, and its blur less itself: float64 [N, 4]."""
-    squares = make_scheduler().alphas_cumprod.double()
+    squares = alphas_cumprod().double()
     alpha, sigma = squares[steps, None].sqrt(), (1 - squares[steps, None]).sqrt()
     deviation = torch.tensor([SPREAD, WEAK], dtype=torch.float64)
     total = alpha**2 * deviation**2 + sigma**2
@@ -151,7 +159,7 @@ def fit(unet: UNet2DConditionModel, projection: torch.nn.Linear, channels: Tenso
     torch.nn.init.normal_(unet.time_embedding.linear_2.weight, 0, 0.1)
     trial = torch.nn.Linear(projection.in_features, 4)
     optimizer = torch.optim.Adam([*unet.time_embedding.parameters(), *trial.parameters()])
-    sigma = (1 - make_scheduler().alphas_cumprod).sqrt()[:, None]  # latents' error for one of v
+    sigma = (1 - alphas_cumprod()).sqrt()[:, None]  # latents' error for one of v
     importance = sigma * torch.tensor([1, 0.2, 1, 5 * CONTRAST])
     steps = torch.arange(1000)
     for step in range(FIT_STEPS):
