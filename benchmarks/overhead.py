@@ -26,7 +26,6 @@ import typer
 from google.protobuf.json_format import MessageToJson
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from embedded.default_repository import default_repository
 from embedded.triton import BACKENDS
@@ -37,6 +36,7 @@ from tests.server import Server
 TOGETHER = 8
 console = Console()
 
+Work = Callable[[], object]
 Run = Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]]
 
 
@@ -102,7 +102,7 @@ class Cost:
     processor_s: float
 
     @classmethod
-    def of(cls, work: Callable[[], object]) -> "Cost":
+    def of(cls, work: Work) -> "Cost":
         used, began = processor_s(), time.perf_counter()
         work()
         seconds = time.perf_counter() - began
@@ -124,19 +124,16 @@ def parts(server: Server, count: int) -> str:
     return ", ".join(f"{name.removesuffix('_seconds')} {ms:.1f}" for name, ms in medians.items())
 
 
-def compare(
-    first: Callable[[], object], second: Callable[[], object], rounds: int
-) -> tuple[str, ...]:
-    """Both in turns: median seconds of both, the median ratio, and that of processor seconds."""
+def compare(what: str, first: Work, second: Work, rounds: int) -> None:
+    """Both in turns: the median of both, of their ratio, and of that of processor seconds."""
     pairs = [(Cost.of(first), Cost.of(second)) for _ in range(rounds)]
-    return (
-        *(
-            f"{statistics.median(cost.seconds for cost in costs):.3f}"
-            for costs in zip(*pairs, strict=True)
-        ),
-        f"{statistics.median(one.seconds / other.seconds for one, other in pairs):.3f}",
-        f"{statistics.median(one.processor_s / other.processor_s for one, other in pairs):.3f}",
+    ones, others = (
+        statistics.median(cost.seconds for cost in costs) for costs in zip(*pairs, strict=True)
     )
+    ratio = statistics.median(one.seconds / other.seconds for one, other in pairs)
+    processors = statistics.median(one.processor_s / other.processor_s for one, other in pairs)
+    console.print(f"{what}: {ones:.3f} s / {others:.3f} s, ratio {ratio:.3f}", end="")
+    console.print(f" (of processor seconds {processors:.3f})")
 
 
 def main(
@@ -147,9 +144,8 @@ def main(
     steps: Annotated[int, typer.Option(help="num_inference_steps.")] = 20,
     rounds: Annotated[int, typer.Option(help="Of a request and its calls; a third of eight.")] = 15,
 ) -> None:
-    """Print two rows a size."""
+    """Print two ratios a size."""
     repository = default_repository(console.print)
-    table = Table("image", "compared", "seconds", "with, seconds", "ratio", "of processor seconds")
     # Linux shares out its processors by session, and Triton is in one of its own.
     spawn = get_context("spawn")
     with (
@@ -165,23 +161,20 @@ def main(
             def calls(side: int = side) -> None:
                 bare.submit(call_engines, repository, side, steps).result()
 
-            for warm_up in (request, calls):
-                warm_up()
-            alone = compare(request, calls, rounds)
-            table.add_row(f"{side} x {side}", "a request, its engine calls", *alone)
-            console.print(f"{side} x {side}, median ms of {parts(server, rounds)}")
-
-            def together(request: Callable[[], object] = request) -> None:
+            def together(request: Work = request) -> None:
                 for future in [pool.submit(request) for _ in range(TOGETHER)]:
                     future.result()
 
-            def in_turn(request: Callable[[], object] = request) -> None:
+            def in_turn(request: Work = request) -> None:
                 for _ in range(TOGETHER):
                     request()
 
-            eight = compare(together, in_turn, max(1, rounds // 3))
-            table.add_row(f"{side} x {side}", f"{TOGETHER} at once, in turn", *eight)
-    console.print(table)
+            for warm_up in (request, calls):
+                warm_up()
+            console.print(f"{side} x {side}, {steps} steps")
+            compare("a request / its engine calls", request, calls, rounds)
+            console.print(f"  median ms of {parts(server, rounds)}")
+            compare(f"{TOGETHER} at once / in turn", together, in_turn, max(1, rounds // 3))
 
 
 if __name__ == "__main__":
