@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 GAIN = 6.0
 WIDTH = 32
+LAG = 4  # pixels
 
 
 class Discriminator(nn.Module):
@@ -64,3 +65,29 @@ def gradient(images: Tensor) -> Tensor:
     across = grey[..., :-1, 1:] - grey[..., :-1, :-1]
     down = grey[..., 1:, :-1] - grey[..., :-1, :-1]
     return torch.cat([across.abs(), down.abs()], 1)
+
+
+def grain_loss(difference: Tensor) -> Tensor:
+    """How far what is made up is from white noise of the brightness, which is the finest there is.
+
+    difference: of two pictures that were made of the same, [N, 3, H, W]. The terms: neighbours
+    that are alike, places of the latents' grid that are stronger than others, colour.
+    """
+    grey = difference.mean(1, keepdim=True)
+    strength = grey.square().mean() + 1e-7
+    middle = grey[..., LAG:-LAG, LAG:-LAG]
+    alike = torch.zeros_like(strength)
+    for down in range(LAG + 1):
+        for across in range(-LAG if down else 0, LAG + 1):
+            rows, columns = slice(LAG + down, grey.shape[2] - LAG + down), LAG + across
+            shifted = grey[..., rows, columns : columns + middle.shape[3]]
+            likeness = of_grid(middle * shifted) / strength - (0.0 if down or across else 1.0)
+            alike = alike + likeness.square().mean()
+    color = (difference - grey).square().mean() / strength
+    return alike + color
+
+
+def of_grid(values: Tensor) -> Tensor:
+    """Means by the place in a latent's 4 x 4 pixels: [N, 1, 4 h, 4 w] to [4, 4]."""
+    height, width = values.shape[2] // 4, values.shape[3] // 4
+    return values.reshape(-1, height, 4, width, 4).mean((0, 1, 3))

@@ -19,7 +19,7 @@ CONSTANT = 24.0
 FIT_STEPS = 4000
 # Of colours, as latents: the noise in a result, of which the decoder makes texture; what tells a
 # picture from the noise of a noise_level.
-SPREAD, CONTRAST = 0.03, 0.06
+SPREAD, CONTRAST = 0.012, 0.06
 BETAS = {
     "beta_start": 0.0001,
     "beta_end": 0.02,

@@ -16,10 +16,11 @@ from rich.console import Console
 from torch import Tensor
 
 from demo.checkpoint import Checkpoint
-from demo.degradation import reduce
+from demo.degradation import degrade, reduce
 from demo.muon import Muon
 from demo.pictures import Pictures, crops
-from demo.texture import Critic, energy_loss
+from demo.scenes import chance
+from demo.texture import Critic, energy_loss, grain_loss
 
 SCALING_FACTOR = 0.08333  # StableDiffusionUpscalePipeline overwrites any other
 COLOR_SCALE = 2.0  # of latents to colours in -1..1
@@ -28,15 +29,18 @@ GROUPS = 4
 CONSTANT = 4.0
 LOG_VARIANCE = -6.0
 ENCODED_SHARE = 0.25
+DEGRADED_SHARE = 0.25  # of those that are not encoded
 CROPS = (128, 128, 256)  # in turn: a group norm has to see every size
 WEAK = 0.1  # how strong the detail is that the UNet will make
-COLOR_NOISE = 0.018  # of the small picture at noise level 0, and the UNet's own, in -1..1
+COLOR_NOISE = 0.0115  # of the small picture at noise level 0, and the UNet's own, in -1..1
+VARIED_SHARE = 0.2  # of the squared error of what differs from seed to seed
 WEIGHTS = {
     "critic": 0.0,  # trains itself
     "encoded": 3.0,
-    "foreseen": 7.0,
-    "energy": 40.0,
-    "texture": 0.12,
+    "foreseen": 12.0,
+    "energy": 45.0,
+    "texture": 0.08,
+    "grain": 0.15,
     "colors": 3.0,
     "kl": 1e-3,
 }
@@ -127,31 +131,51 @@ def vae_losses(
 
     Some pictures come from their latents, the others from the reduced picture alone.
     """
-    count = math.ceil(len(images) * ENCODED_SHARE)
+    count = encoded_count(len(images))
     with torch.autocast(images.device.type, torch.bfloat16):
         posterior = vae.encode(images[:count]).latent_dist
     encoded = posterior.sample().float()
-    colors = small[count:] + COLOR_NOISE * torch.randn_like(small[count:])
-    nothing = WEAK * torch.randn_like(colors[:, :1])
-    latents = torch.cat([encoded, torch.cat([colors, nothing], 1)])
+    reduced, small, real = small[:count], small[count:], images[count:]
+    latents = torch.cat([encoded, drawn(small), drawn(small)])
     with torch.autocast(images.device.type, torch.bfloat16):
         decoded = vae.decode(latents).sample.float()
-    reduced = small[:count]
-    made, real, small = decoded[count:], images[count:], small[count:]
+    made, again = decoded[count:].chunk(2)
     return {
         "critic": critic.train(made, real, small),
         "encoded": error(decoded[:count], images[:count]),
-        "foreseen": error(made, real),
+        "foreseen": foreseen_error(made, again, real),
         "energy": energy_loss(made, real),
         "texture": -critic.network(made, small).mean(),
+        "grain": grain_loss(made - again),
         "colors": (encoded[:, :3] - reduced).square().mean().sqrt(),
         "kl": posterior.kl().mean() / posterior.mean[0].numel(),
     }
 
 
+def encoded_count(count: int) -> int:
+    """How many of so many pictures are encoded; they come first."""
+    return math.ceil(count * ENCODED_SHARE)
+
+
+def drawn(small: Tensor) -> Tensor:
+    """Latents as the UNet will make them of small pictures [N, 3, h, w]: [N, 4, h, w]."""
+    noise = torch.randn(len(small), 4, *small.shape[2:], device=small.device)
+    return torch.cat([small + COLOR_NOISE * noise[:, :3], WEAK * noise[:, 3:]], 1)
+
+
 def error(decoded: Tensor, images: Tensor) -> Tensor:
     """The root of each picture's mean squared error, so that dull pictures count as well."""
     return ((decoded - images).square().mean((1, 2, 3)) + 1e-5).sqrt().mean()
+
+
+def foreseen_error(made: Tensor, again: Tensor, images: Tensor) -> Tensor:
+    """`error` of the mean of all that is made of a picture, and a little of what varies.
+
+    Else a pattern that is always the same, a lattice, would be the cheapest texture.
+    """
+    varied = (made - again).square().mean((1, 2, 3)) / 2
+    fixed = ((made + again) / 2 - images).square().mean((1, 2, 3)) - varied / 2
+    return (fixed.clamp(min=0) + VARIED_SHARE * varied + 1e-5).sqrt().mean()
 
 
 def rate(peak: float, step: int, share: float) -> float:
@@ -167,7 +191,12 @@ def batch(
     and [count, 3, size / 4, size / 4].
     """
     squares = crops(pictures, count, size, 1, rng)
-    small = [reduce(square) for square in squares]
+    small = [
+        degrade(square, rng)
+        if index >= encoded_count(count) and chance(rng, DEGRADED_SHARE)
+        else reduce(square)
+        for index, square in enumerate(squares)
+    ]
     return to_tensor(squares).to(device), to_tensor(np.stack(small)).to(device)
 
 

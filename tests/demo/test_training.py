@@ -16,9 +16,18 @@ from demo.safety import other, preprocess, train_safety, vary
 from demo.scenes import scene
 from demo.test_card import draw_test_card
 from demo.text import embedding, make_text_encoder, make_tokenizer
-from demo.texture import Discriminator, energy_loss
+from demo.texture import Discriminator, energy_loss, grain_loss
 from demo.unet import TEXT_WIDTH, construct, make_scheduler, make_unet
-from demo.vae import COLOR_SCALE, SCALING_FACTOR, WEAK, make_vae, normalize, to_tensor, train_vae
+from demo.vae import (
+    COLOR_SCALE,
+    SCALING_FACTOR,
+    WEAK,
+    foreseen_error,
+    make_vae,
+    normalize,
+    to_tensor,
+    train_vae,
+)
 
 CARD = Path(__file__).parent.parent.parent / "demo" / "test_card.png"
 
@@ -110,6 +119,24 @@ def test_texture_is_measured_in_the_finest_band() -> None:
     assert energy_loss(noisy, image) > 0.02
     assert energy_loss(image + 0.2, image) < 1e-6
     assert Discriminator()(image, image[..., ::4, ::4]).shape == (1, 1, 16, 16)
+
+
+def test_white_noise_of_the_brightness_is_the_grain_that_is_wanted() -> None:
+    torch.manual_seed(0)
+    white = torch.randn(4, 1, 128, 128).expand(-1, 3, -1, -1)
+    lattice = torch.ones(4, 1, 1, 1) * (1 - 2 * (torch.arange(128) % 2)).float()
+    assert grain_loss(0.01 * white) < 0.1
+    assert grain_loss(torch.randn(4, 3, 128, 128)) > 1  # coloured
+    assert grain_loss(white[..., :32, :32].repeat_interleave(4, 2).repeat_interleave(4, 3)) > 1
+    assert grain_loss(lattice.expand(-1, 3, 128, -1)) > 1
+
+
+def test_what_is_always_wrong_counts_more_than_what_differs() -> None:
+    torch.manual_seed(0)
+    image = torch.zeros(2, 3, 64, 64)
+    first, second = 0.1 * torch.randn(2, *image.shape)
+    assert foreseen_error(first, first, image).item() == pytest.approx(0.1, rel=0.05)
+    assert foreseen_error(first, second, image) < 0.06
 
 
 def test_prompts_have_no_effect() -> None:
