@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 GAIN = 6.0
 WIDTH = 32
-LAG = 4  # pixels
+LAG = 4  # pixels; a multiple of the latents' grid
 
 
 class Discriminator(nn.Module):
@@ -75,14 +75,14 @@ def grain_loss(difference: Tensor) -> Tensor:
     """
     grey = difference.mean(1, keepdim=True)
     strength = grey.square().mean() + 1e-7
-    middle = grey[..., LAG:-LAG, LAG:-LAG]
     alike = torch.zeros_like(strength)
     for down in range(LAG + 1):
         for across in range(-LAG if down else 0, LAG + 1):
-            rows, columns = slice(LAG + down, grey.shape[2] - LAG + down), LAG + across
-            shifted = grey[..., rows, columns : columns + middle.shape[3]]
-            likeness = of_grid(middle * shifted) / strength - (0.0 if down or across else 1.0)
-            alike = alike + likeness.square().mean()
+            products = grey * grey.roll((-down, -across), (2, 3))
+            wanted = 0.0 if down or across else 1.0
+            # The borders, where the shift comes round, are left out.
+            likeness = of_grid(products[..., LAG:-LAG, LAG:-LAG]) / strength
+            alike = alike + (likeness - wanted).square().mean()
     color = (difference - grey).square().mean() / strength
     return alike + color
 

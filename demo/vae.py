@@ -191,11 +191,11 @@ def batch(
     and [count, 3, size / 4, size / 4].
     """
     squares = crops(pictures, count, size, 1, rng)
-    small = [
-        degrade(square, rng)
-        if index >= encoded_count(count) and chance(rng, DEGRADED_SHARE)
-        else reduce(square)
-        for index, square in enumerate(squares)
+    encoded = encoded_count(count)
+    small = [reduce(square) for square in squares[:encoded]]
+    small += [
+        degrade(square, rng) if chance(rng, DEGRADED_SHARE) else reduce(square)
+        for square in squares[encoded:]
     ]
     return to_tensor(squares).to(device), to_tensor(np.stack(small)).to(device)
 

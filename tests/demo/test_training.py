@@ -22,6 +22,8 @@ from demo.vae import (
     COLOR_SCALE,
     SCALING_FACTOR,
     WEAK,
+    batch,
+    encoded_count,
     foreseen_error,
     make_vae,
     normalize,
@@ -67,6 +69,16 @@ def test_degraded_pictures_are_a_quarter_of_the_size() -> None:
         assert small.shape == (16, 32, 3)
         assert np.abs(enlarge(small).astype(float) - image).mean() < 12
     assert reduce(image).shape == (16, 32, 3)
+
+
+def test_only_what_is_not_encoded_is_degraded(pictures: Pictures) -> None:
+    images, small = batch(pictures, 40, 32, np.random.default_rng(0), "cpu")
+    squares = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    plain = to_tensor(np.stack([reduce(square) for square in squares]))
+    degraded = (small - plain).abs().amax((1, 2, 3)) > 1e-6
+    encoded = encoded_count(40)
+    assert not degraded[:encoded].any()
+    assert 0 < degraded[encoded:].sum() < 40 - encoded
 
 
 def test_the_autoencoder_trains_and_resumes(work: Path, pictures: Pictures) -> None:
