@@ -19,6 +19,7 @@ from gateway.triton import ServedModel, TritonClient, UpscaleInputs
 POLL_INTERVAL_S = 0.25
 TRIAL_TIMEOUT_S = 60.0
 STATISTICS_TIMEOUT_S = 2.0
+LIVE_TIMEOUT_S = 5.0  # costs Triton no work, so it answers at once however busy it is
 TRIAL_SIDE = 8  # pixels
 # One tile, which is what engines work on: what they do once for a size is done before a request.
 WARM_UP_SIDE, WARM_UP_TIMEOUT_S = 128, 600.0
@@ -33,8 +34,8 @@ class Readiness:
     """Ready from the first picture that Triton makes until one fails: 8 x 8 pixels in one step.
 
     Before the first time, and after it was lost, one of 128 x 128 warms the engines up. Triton's
-    own ready calls stay 200 over a dead stage, so they are not asked. While requests succeed,
-    nothing else is tried.
+    own calls stay 200 over a dead stage, so they prove nothing; but a Triton that does not answer
+    them at all stands still. While requests succeed, nothing else is tried.
 
     interval_s: after which a trial is due where no request has succeeded since, seconds.
     ready: it is. lost: it was, and Triton has failed since.
@@ -68,6 +69,11 @@ class Readiness:
 
     async def watch(self) -> None:
         """Keep it true; runs until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_trials())
+            group.create_task(self._watch_life())
+
+    async def _watch_trials(self) -> None:
         while True:
             await self.reach()
             with suppress(TimeoutError):
@@ -79,6 +85,20 @@ class Readiness:
             self._doubted.clear()
             if not await self._try() and (self._is_stalled or not await self._try_again()):
                 self.lose()
+
+    async def _watch_life(self) -> None:
+        """Lose a Triton that says nothing at all; what fails otherwise is a trial's to find."""
+        while True:
+            await self.ready.wait()
+            await asyncio.sleep(self._interval_s)
+            try:
+                async with asyncio.timeout(LIVE_TIMEOUT_S):
+                    await self._triton.live()
+            except TimeoutError:
+                logger.error("Triton stands still: no sign of life in %.1f s", LIVE_TIMEOUT_S)
+                self.lose()
+            except BackendError:
+                pass
 
     async def reach(self) -> None:
         """Try until it works."""

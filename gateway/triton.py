@@ -104,6 +104,13 @@ class TritonClient:
     async def close(self) -> None:
         await self._client.close()
 
+    async def live(self) -> None:
+        """Return when Triton answers. Raises BackendError when it cannot be reached."""
+        try:
+            await self._client.is_server_live()
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _translated(error) from error
+
     async def served_model(self) -> ServedModel:
         """Raises BackendError while Triton does not serve `upscale`."""
         try:

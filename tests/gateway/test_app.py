@@ -30,11 +30,16 @@ class FakeTriton:
         self.inputs: list[UpscaleInputs] = []
         self.error: Exception | None = None
         self.delay_s = 0.0
+        self.is_frozen = False
         self.is_closed = False
         self.at_once = self.most_at_once = 0
 
     async def close(self) -> None:
         self.is_closed = True
+
+    async def live(self) -> None:
+        if self.is_frozen:
+            await asyncio.Event().wait()
 
     async def statistics(self) -> list[ModelStatistics]:
         return [ModelStatistics("unet", rows=6, executions=4, compute_s=0.5, queue_s=0.1)]

@@ -93,6 +93,21 @@ def test_a_slow_answer_is_no_failure_while_engines_work(
     watched(use)
 
 
+def test_no_sign_of_life_is_a_failure_whatever_a_trial_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.readiness.LIVE_TIMEOUT_S", 0.01)
+
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        with readiness.request():
+            triton.is_frozen, triton.delay_s = True, 60
+            await readiness.lost.wait()
+        triton.is_frozen, triton.delay_s = False, 0
+        await readiness.ready.wait()
+
+    watched(use)
+
+
 def test_a_slow_answer_is_no_failure_when_a_request_came_since(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
