@@ -19,12 +19,6 @@ from tests.server import Server
 LARGE: dict[str, Any] = {"seed": 5, "num_inference_steps": 3}
 
 
-@pytest.fixture(scope="module")
-def server(servers: Callable[[str], Server]) -> Server:
-    """One whose decoder has no attention, so that its tiles share calls."""
-    return servers("wide")
-
-
 def test_same_bytes_alone_and_among_others_and_by_the_ensemble(server: Server) -> None:
     image = photograph("astronaut", 210, 150)
     rows = server.counts("unet")[0]
@@ -90,7 +84,7 @@ def test_tiles_leave_no_seams(demo_server: Server) -> None:
 def test_what_never_fits_into_the_memory_budget_is_refused_with_the_reason(
     repositories: Callable[[str], Path],
 ) -> None:
-    with Server(repositories("wide"), MEMORY_BUDGET_MB="20") as small:
+    with Server(repositories("narrow"), MEMORY_BUDGET_MB="20") as small:
         response = small.post(file_of(Image.new("RGB", (512, 512))))
         assert response.status_code == 400
         message = response.json()["detail"]["msg"]
@@ -103,7 +97,7 @@ def test_what_never_fits_into_the_memory_budget_is_refused_with_the_reason(
 def test_a_memory_budget_that_cannot_be_used_stops_the_start_and_is_named(
     repositories: Callable[[str], Path], budget: str
 ) -> None:
-    server = Server(repositories("wide"), MEMORY_BUDGET_MB=budget)
+    server = Server(repositories("narrow"), MEMORY_BUDGET_MB=budget)
     with pytest.raises(AssertionError, match="did not start"):
         server.start()
     assert server.stop() == 1
