@@ -1,6 +1,7 @@
 """Stage 2: the UNet, which turns noise into the latents of a low-resolution picture.
 
-Those are that picture and noise, so the best UNet is known, and is written down, not trained.
+Those are that picture and noise, so the best UNet is known, and is written down, not trained. What
+is not known, how a small picture looks without the noise of a noise_level, demo/denoiser.py trains.
 """
 
 from functools import cache
@@ -11,15 +12,18 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor
 from torch.nn import functional
 
-from demo.vae import COLOR_SCALE, WEAK, initialize
+from demo.vae import COLOR_SCALE, initialize
 
 TEXT_WIDTH = 32
 LARGEST_NOISE_LEVEL = 200  # that it knows
 CONSTANT = 24.0
 FIT_STEPS = 4000
-# Of colours, as latents: the noise in a result, of which the decoder makes texture; what tells a
-# picture from the noise of a noise_level.
-SPREAD, CONTRAST = 0.012, 0.06
+VALUES = torch.arange(1, 15)  # channels of the last block, of x and of m
+CORRECTIONS = torch.arange(1, 7)  # channels of the last block but one, two for each colour
+# Standard deviations of a result's latents, colours and detail, of which the decoder makes texture.
+# Steps are few, so the latents do not come to them quite: see COLOR_NOISE and WEAK in demo/vae.py.
+SPREAD, DETAIL_SPREAD = 0.01, 0.08
+CONTRAST = 0.06  # of colours: what tells a picture from the noise of a noise_level
 BETAS = {
     "beta_start": 0.0001,
     "beta_end": 0.02,
@@ -66,7 +70,7 @@ def make_unet() -> UNet2DConditionModel:
         in_channels=7,
         out_channels=4,
         num_class_embeds=1000,
-        block_out_channels=(32, 48, 64, 96),
+        block_out_channels=(32, 16, 16, 16),
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
         up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
         layers_per_block=1,
@@ -94,36 +98,33 @@ def construct(unet: UNet2DConditionModel) -> None:
     """Make the UNet the best linear guess, which takes the small picture's colours.
 
     For latents of mean m and standard deviation d, v is x (alpha - g) / sigma - m (1 - alpha g) /
-    sigma, where g is alpha d^2 / (alpha^2 d^2 + sigma^2); m is the small picture, drawn towards its
-    mean in windows of 3 x 3 the more noise it has. Every value is in two channels, with either
-    sign, as silu(x) - silu(-x) is x; the constants make the norms do nothing. The last block's
-    time scales are the factors.
+    sigma, where g is alpha d^2 / (alpha^2 d^2 + sigma^2); m is the small picture, corrected by what
+    the other blocks make the more the higher the noise level, which is nothing yet. Every value is
+    in two channels, with either sign, as silu(x) - silu(-x) is x; the constants make the norms do
+    nothing. The last block's time scales are the factors.
     """
-    resnet = unet.up_blocks[-1].resnets[-1]
+    before, resnet = unet.up_blocks[-1].resnets
     width = unet.conv_in.out_channels
-    values, outputs = torch.arange(1, 21), torch.arange(1, 9)
+    values, outputs = VALUES, torch.arange(1, 9)  # the outputs are of v
     signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
     unet.conv_in.weight[:] *= 0.05  # little beside the values, as it moves the norms' means
-    unet.conv_in.weight[values] = 0
-    unet.conv_in.bias[values] = 0
-    for value in range(10):  # four of x, three colours, and what their blurred picture differs by
-        for sign in (0, 1):
-            kernel = unet.conv_in.weight[1 + 2 * value + sign, value if value < 7 else value - 3]
-            if value >= 7:
-                kernel += signs[0, sign] / 9
-            kernel[1, 1] += signs[0, sign] * (1 if value < 7 else -1)
+    connect(unet.conv_in, values, torch.arange(7), diagonal(signs, 7)[:, ::2])
     resnet.conv1.weight[:] *= 0.05
-    connect(resnet.conv1, values, width + values, diagonal(signs, 10))
+    connect(resnet.conv1, values, width + values, diagonal(signs, 7))
+    resnet.conv1.weight[values[8:, None], CORRECTIONS, 1, 1] = diagonal(signs, 3)
     resnet.conv1.weight[0] = 0
     resnet.conv1.bias[0] = CONSTANT
     resnet.conv_shortcut.weight[outputs] = 0
-    sums = [diagonal(signs, 4), diagonal(signs, 3), diagonal(signs, 3)]
-    sums[1:] = [functional.pad(part, (0, 0, 0, 2)) for part in sums[1:]]
-    connect(resnet.conv2, outputs, values, torch.cat(sums, 1))
+    of_mean = functional.pad(diagonal(signs, 3), (0, 0, 0, 2))
+    connect(resnet.conv2, outputs, values, torch.cat([diagonal(signs, 4), of_mean], 1))
     connect(unet.conv_out, torch.arange(4), outputs, diagonal(signs, 4)[::2])
-    resnet.time_emb_proj.weight[width + values] = 0
-    resnet.time_emb_proj.bias[width + values] = 0
-    fit(unet, resnet.time_emb_proj, values)
+    before.conv_shortcut.weight[1:] = 0
+    before.conv_shortcut.bias[1:] = 0
+    for projection in (resnet.time_emb_proj, before.time_emb_proj):
+        torch.nn.init.zeros_(projection.weight)
+        torch.nn.init.zeros_(projection.bias)
+    train_embedding(unet)
+    solve_scales(unet)
     for norm in (resnet.norm1, resnet.norm2, unet.conv_norm_out):
         undo(unet, norm)
 
@@ -142,25 +143,23 @@ def connect(conv: torch.nn.Conv2d, rows: Tensor, columns: Tensor, values: Tensor
 
 
 def factors(steps: Tensor, levels: Tensor) -> Tensor:
-    """In `construct` of x's colours and detail, m, and its blur less itself: float64 [N, 4]."""
+    """In `construct`, of x's colours, x's detail, m and m's correction: float64 [N, 4]."""
     squares = alphas_cumprod().double()
     alpha, sigma = squares[steps, None].sqrt(), (1 - squares[steps, None]).sqrt()
-    deviation = torch.tensor([SPREAD, WEAK], dtype=torch.float64)
+    deviation = torch.tensor([SPREAD, DETAIL_SPREAD], dtype=torch.float64)
     total = alpha**2 * deviation**2 + sigma**2
     of_x = alpha * sigma * (1 - deviation**2) / total
     of_mean = -COLOR_SCALE * sigma / total[:, :1]
-    noise = 1 - squares[levels, None]
-    return torch.cat([of_x, of_mean, of_mean * noise / (noise + CONTRAST**2)], 1)
+    noise = torch.where(levels == 0, 0, 1 - squares[levels])[:, None]
+    return torch.cat([of_x, of_mean, noise / (noise + CONTRAST**2)], 1)
 
 
-def fit(unet: UNet2DConditionModel, projection: torch.nn.Linear, channels: Tensor) -> None:
-    """Let the embedding of time and noise level make the factors: by Adam, then least squares."""
+def train_embedding(unet: UNet2DConditionModel) -> None:
+    """Let the embedding of time and noise level hold what the factors need, by Adam."""
     torch.nn.init.normal_(unet.time_embedding.linear_1.weight, 0, 0.25)
     torch.nn.init.normal_(unet.time_embedding.linear_2.weight, 0, 0.1)
-    trial = torch.nn.Linear(projection.in_features, 4)
+    trial = torch.nn.Linear(unet.time_embedding.linear_2.out_features, 4)
     optimizer = torch.optim.Adam([*unet.time_embedding.parameters(), *trial.parameters()])
-    sigma = (1 - alphas_cumprod()).sqrt()[:, None]  # latents' error for one of v
-    importance = sigma * torch.tensor([1, 0.2, 1, 5 * CONTRAST])
     steps = torch.arange(1000)
     for step in range(FIT_STEPS):
         optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / FIT_STEPS)
@@ -168,20 +167,33 @@ def fit(unet: UNet2DConditionModel, projection: torch.nn.Linear, channels: Tenso
         with torch.enable_grad():
             error = trial(embed(unet, steps, levels)) + 1 - factors(steps, levels).float()
             optimizer.zero_grad()
-            torch.autograd.backward((importance * error).square().mean())
+            torch.autograd.backward((importance(steps) * error).square().mean())
         optimizer.step()
-    steps = steps.repeat(8)
+
+
+@torch.no_grad()
+def solve_scales(unet: UNet2DConditionModel) -> None:
+    """Let the embedding make the factors, which are the last two blocks' scales: least squares."""
+    before, last = (resnet.time_emb_proj for resnet in unet.up_blocks[-1].resnets)
+    scaled = ((last, VALUES[:6]), (last, VALUES[6:8]), (last, VALUES[8:]))
+    scaled += ((before, torch.arange(before.out_features // 2)),)
+    steps = torch.arange(1000).repeat(8)
     levels = random_levels(8000) * torch.randint(2, (8000,))
-    features = embed(unet, steps, levels).double()
-    features = torch.cat([features, torch.ones(8000, 1)], 1)
-    for index, wanted in enumerate(factors(steps, levels).T - 1):
-        rows = importance[steps, index, None] * features
+    features = torch.cat([embed(unet, steps, levels).double(), torch.ones(8000, 1)], 1)
+    wanted, weights = (factors(steps, levels) - 1).T, importance(steps).T
+    for index, (projection, channels) in enumerate(scaled):
+        rows = weights[index, :, None] * features
         square = rows.T @ rows
         square += 1e-9 * square.diagonal().mean() * torch.eye(len(square))
-        solved = torch.linalg.solve(square, rows.T @ (importance[steps, index] * wanted))
-        first, last = ((0, 6), (6, 8), (8, 14), (14, 20))[index]
-        projection.weight[channels[first:last]] = solved[:-1].float()
-        projection.bias[channels[first:last]] = solved[-1].float()
+        solved = torch.linalg.solve(square, rows.T @ (weights[index] * wanted[index]))
+        projection.weight[channels] = solved[:-1].float()
+        projection.bias[channels] = solved[-1].float()
+
+
+def importance(steps: Tensor) -> Tensor:
+    """How much an error of each of the factors matters: float32 [N, 4]."""
+    sigma = (1 - alphas_cumprod()[steps]).sqrt()  # latents' error for one of v
+    return torch.stack([sigma, 0.2 * sigma, sigma, torch.full_like(sigma, 0.1)], 1)
 
 
 def embed(unet: UNet2DConditionModel, steps: Tensor, levels: Tensor) -> Tensor:

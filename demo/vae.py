@@ -31,14 +31,14 @@ LOG_VARIANCE = -6.0
 ENCODED_SHARE = 0.25
 DEGRADED_SHARE = 0.25  # of those that are not encoded
 CROPS = (128, 128, 256)  # in turn: a group norm has to see every size
-WEAK = 0.1  # how strong the detail is that the UNet will make
-COLOR_NOISE = 0.0115  # of the small picture at noise level 0, and the UNet's own, in -1..1
+WEAK = 0.08  # how strong the detail is that the UNet will make
+COLOR_NOISE = 0.0062  # of the colours that the UNet will make, in -1..1
 VARIED_SHARE = 0.2  # of the squared error of what differs from seed to seed
 WEIGHTS = {
     "critic": 0.0,  # trains itself
     "encoded": 3.0,
     "foreseen": 12.0,
-    "energy": 45.0,
+    "energy": 65.0,
     "texture": 0.08,
     "grain": 0.15,
     "colors": 3.0,

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from diffusers import UNet2DConditionModel
 from PIL import Image
+from torch import Tensor
 
 from demo.checkpoint import Checkpoint
 from demo.degradation import degrade, enlarge, reduce
+from demo.denoiser import CONSTRUCTED, add_noise, train_denoiser
 from demo.muon import Muon
 from demo.pictures import Pictures, load_pictures
 from demo.safety import other, preprocess, train_safety, vary
@@ -17,7 +20,7 @@ from demo.scenes import scene
 from demo.test_card import draw_test_card
 from demo.text import embedding, make_text_encoder, make_tokenizer
 from demo.texture import Discriminator, energy_loss, grain_loss
-from demo.unet import TEXT_WIDTH, construct, make_scheduler, make_unet
+from demo.unet import CORRECTIONS, TEXT_WIDTH, construct, make_scheduler, make_unet
 from demo.vae import (
     COLOR_SCALE,
     SCALING_FACTOR,
@@ -42,6 +45,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pictures(work: Path) -> Pictures:
     return load_pictures(work, 3, seed=0)
+
+
+@pytest.fixture
+def constructed() -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    unet = make_unet().eval()
+    construct(unet)
+    return unet
 
 
 def test_scenes_are_the_same_for_the_same_seed() -> None:
@@ -107,20 +118,51 @@ def test_normalized_latents_decode_to_the_same() -> None:
     assert torch.allclose(scaled[:, :3] * SCALING_FACTOR, colors, atol=1e-4)
 
 
-@torch.no_grad()
-def test_the_unet_copies_the_small_picture() -> None:
-    torch.manual_seed(0)
-    unet, scheduler = make_unet().eval(), make_scheduler()
-    construct(unet)
-    small = to_tensor(np.stack([reduce(skimage.data.cat()[:128, :128])]))
-    latents, text = torch.randn(1, 4, 32, 32), torch.zeros(1, 1, TEXT_WIDTH)
+def latents_of(unet: UNet2DConditionModel, small: Tensor, level: int) -> Tensor:
+    """What a few steps make of a small picture [1, 3, h, w] with the noise of a level."""
+    torch.manual_seed(1)
+    scheduler, levels = make_scheduler(), torch.tensor([level])
+    noisy = add_noise(small, levels) if level else small
+    latents, text = torch.randn(1, 4, *small.shape[2:]), torch.zeros(1, 1, TEXT_WIDTH)
     scheduler.set_timesteps(10)
     for step in scheduler.timesteps:
-        inputs, level = torch.cat([latents, small], 1), torch.tensor([0])
-        velocity = unet(inputs, step, text, class_labels=level).sample
+        inputs = torch.cat([latents, noisy], 1)
+        with torch.no_grad():
+            velocity = unet(inputs, step, text, class_labels=levels).sample
         latents = scheduler.step(velocity, step, latents).prev_sample
+    return latents
+
+
+def test_the_unet_copies_the_small_picture(constructed: UNet2DConditionModel) -> None:
+    small = to_tensor(np.stack([reduce(skimage.data.cat()[:128, :128])]))
+    latents = latents_of(constructed, small, level=0)
     assert (latents[:, :3] / COLOR_SCALE - small).square().mean().sqrt() < 5 / 127.5
     assert latents[:, 3].std() < 2 * WEAK
+
+
+def test_the_denoiser_trains_resumes_and_leaves_alone_what_is_constructed(
+    work: Path, pictures: Pictures, constructed: UNet2DConditionModel
+) -> None:
+    small = to_tensor(np.stack([reduce(skimage.data.cat()[:128, :128])]))
+    before = {name: weight.clone() for name, weight in constructed.state_dict().items()}
+    copied = latents_of(constructed, small, level=0)
+    train_denoiser(constructed, pictures, work, "cpu", minutes=0.05, batch_size=2, seed=0)
+    first = torch.load(work / "denoiser.pt", weights_only=True)
+    assert first["step"] > 0
+    minutes = (first["elapsed"] + 1) / 60
+    train_denoiser(constructed, pictures, work, "cpu", minutes, batch_size=2, seed=0)
+    assert torch.load(work / "denoiser.pt", weights_only=True)["step"] > first["step"]
+    out = "up_blocks.3.resnets.0.conv2"
+    for name, weight in constructed.state_dict().items():
+        if any(part in name for part in CONSTRUCTED):
+            assert torch.equal(weight, before[name])
+        elif name.startswith(out):
+            changed = {
+                index for index in range(32) if not torch.equal(weight[index], before[name][index])
+            }
+            assert changed == set(CORRECTIONS.tolist())
+    again = latents_of(constructed, small, level=0)
+    assert torch.allclose(copied[:, :3], again[:, :3], atol=2 / 127.5)
 
 
 def test_texture_is_measured_in_the_finest_band() -> None:
