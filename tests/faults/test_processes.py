@@ -114,12 +114,11 @@ def freeze(process: psutil.Process) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("part", [*PARTS, *ENGINES])
 def test_a_part_hangs_under_eight_requests(whole: Whole, part: str) -> None:
-    with Load(whole.server) as load:
-        with Health(whole.server) as health:
-            began = time.monotonic()
-            freeze(part_of(whole.server, part))
-            assert load.pictures() == whole.pictures
-            whole.check(began + FROZEN_S)
+    with Load(whole.server) as load, Health(whole.server) as health:
+        began = time.monotonic()
+        freeze(part_of(whole.server, part))
+        assert load.pictures() == whole.pictures
+        whole.check(began + FROZEN_S)
     if part not in TWICE:
         assert health.statuses == [200, 503, 200]
 
