@@ -175,8 +175,8 @@ def train_embedding(unet: UNet2DConditionModel) -> None:
 def solve_scales(unet: UNet2DConditionModel) -> None:
     """Let the embedding make the factors, which are the last two blocks' scales: least squares."""
     before, last = (resnet.time_emb_proj for resnet in unet.up_blocks[-1].resnets)
-    scaled = ((last, VALUES[:6]), (last, VALUES[6:8]), (last, VALUES[8:]))
-    scaled += ((before, torch.arange(before.out_features // 2)),)
+    scaled = [(last, VALUES[:6]), (last, VALUES[6:8]), (last, VALUES[8:])]
+    scaled += [(before, torch.arange(before.out_features // 2))]
     steps = torch.arange(1000).repeat(8)
     levels = random_levels(8000) * torch.randint(2, (8000,))
     features = torch.cat([embed(unet, steps, levels).double(), torch.ones(8000, 1)], 1)
