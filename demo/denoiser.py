@@ -4,20 +4,18 @@ Its last block asks the others how the small picture is to be corrected, and sca
 the noise level, to nothing at level 0: there is nothing that they could do wrong there.
 """
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
-from rich.console import Console
 from torch import Tensor
 
-from demo.checkpoint import Checkpoint
 from demo.muon import Muon
 from demo.pictures import Pictures
+from demo.training import train
 from demo.unet import CORRECTIONS, LARGEST_NOISE_LEVEL, TEXT_WIDTH, alphas_cumprod, factors
-from demo.vae import COLOR_SCALE, WEAK, batch, error, rate
+from demo.vae import COLOR_SCALE, WEAK, batch, error
 
 RATE = 3e-3
 CROP = 192  # pixels, of which a quarter is left
@@ -34,7 +32,6 @@ CONSTRUCTED = (
     "conv_norm_out",
     "conv_out",
 )
-console = Console()
 
 
 def train_denoiser(
@@ -50,30 +47,12 @@ def train_denoiser(
     torch.manual_seed(seed)
     unet.to(device, memory_format=torch.channels_last)
     keep_constructed(unet)
-    optimizer = Muon(unet, RATE)
-    checkpoint = Checkpoint(folder / "denoiser.pt", unet, optimizer)
-    elapsed, step = checkpoint.load()
-    rng = np.random.default_rng([seed, step])
-    began, rows = time.monotonic() - elapsed, []
-    while (elapsed := time.monotonic() - began) < 60 * minutes:
-        for group in optimizer.param_groups:
-            group["lr"] = rate(RATE, step, elapsed / (60 * minutes))
-        _, small = batch(pictures, batch_size, CROP, rng, device)
-        loss = denoiser_loss(unet, small)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        rows.append(loss.item())
-        if step % 50 == 0:
-            console.print(
-                f"denoiser step {step}, {elapsed / 60:.1f} of {minutes:g} min,",
-                f"error {np.mean(rows[-50:]):.4f}",
-            )
-        if step % 100 == 0:
-            checkpoint.save(elapsed, step)
-    checkpoint.save(elapsed, step)
+
+    def losses(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        small = batch(pictures, batch_size, CROP, rng, device)[1]
+        return {"error": denoiser_loss(unet, small)}
+
+    train(folder / "denoiser.pt", unet, Muon(unet, RATE), losses, {"error": 1.0}, minutes, seed)
 
 
 def keep_constructed(unet: UNet2DConditionModel) -> None:

@@ -5,22 +5,20 @@ So a UNet has little to find out, and what can be foreseen of the detail is the 
 """
 
 import math
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import Tensor
 
-from demo.checkpoint import Checkpoint
 from demo.degradation import degrade, reduce
 from demo.muon import Muon
 from demo.pictures import Pictures, crops
 from demo.scenes import chance
 from demo.texture import Critic, energy_loss, grain_loss
+from demo.training import train
 
 SCALING_FACTOR = 0.08333  # StableDiffusionUpscalePipeline overwrites any other
 COLOR_SCALE = 2.0  # of latents to colours in -1..1
@@ -44,7 +42,6 @@ WEIGHTS = {
     "colors": 3.0,
     "kl": 1e-3,
 }
-console = Console()
 
 
 def make_vae() -> AutoencoderKL:
@@ -94,33 +91,13 @@ def train_vae(
     vae = make_vae().to(device, memory_format=torch.channels_last)
     critic = Critic(device)
     both = torch.nn.ModuleList([vae, critic.network])
-    optimizer = Muon(vae, RATE)
-    checkpoint = Checkpoint(folder / "vae.pt", both, optimizer)
-    elapsed, step = checkpoint.load()
-    rng = np.random.default_rng([seed, step])
-    began, rows = time.monotonic() - elapsed, []
-    while (elapsed := time.monotonic() - began) < 60 * minutes:
-        for group in optimizer.param_groups:
-            group["lr"] = rate(RATE, step, elapsed / (60 * minutes))
+
+    def losses(step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         size = CROPS[step % len(CROPS)]
         count = max(2, batch_size * CROPS[0] ** 2 // size**2)
-        losses = vae_losses(vae, critic, *batch(pictures, count, size, rng, device))
-        optimizer.zero_grad()
-        weighted = [WEIGHTS[name] * loss for name, loss in losses.items()]
-        torch.autograd.backward(torch.stack(weighted).sum())
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        rows.append([loss.item() for loss in losses.values()])
-        if step % 50 == 0:
-            means = zip(losses, np.mean(rows[-50:], 0), strict=True)
-            console.print(
-                f"vae step {step}, {elapsed / 60:.1f} of {minutes:g} min,",
-                ", ".join(f"{name} {mean:.4f}" for name, mean in means),
-            )
-        if step % 100 == 0:
-            checkpoint.save(elapsed, step)
-    checkpoint.save(elapsed, step)
+        return vae_losses(vae, critic, *batch(pictures, count, size, rng, device))
+
+    train(folder / "vae.pt", both, Muon(vae, RATE), losses, WEIGHTS, minutes, seed)
     return vae
 
 
@@ -176,11 +153,6 @@ def foreseen_error(made: Tensor, again: Tensor, images: Tensor) -> Tensor:
     varied = (made - again).square().mean((1, 2, 3)) / 2
     fixed = ((made + again) / 2 - images).square().mean((1, 2, 3)) - varied / 2
     return (fixed.clamp(min=0) + VARIED_SHARE * varied + 1e-5).sqrt().mean()
-
-
-def rate(peak: float, step: int, share: float) -> float:
-    """The learning rate: a short warm-up, then half a cosine; share: of the time gone, 0..1."""
-    return peak * min(1, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def batch(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from demo.checkpoint import Checkpoint
 from demo.degradation import degrade, enlarge, reduce
-from demo.denoiser import CONSTRUCTED, add_noise, train_denoiser
+from demo.denoiser import CONSTRUCTED, train_denoiser
 from demo.muon import Muon
 from demo.pictures import Pictures, load_pictures
 from demo.safety import other, preprocess, train_safety, vary
@@ -118,24 +118,23 @@ def test_normalized_latents_decode_to_the_same() -> None:
     assert torch.allclose(scaled[:, :3] * SCALING_FACTOR, colors, atol=1e-4)
 
 
-def latents_of(unet: UNet2DConditionModel, small: Tensor, level: int) -> Tensor:
-    """What a few steps make of a small picture [1, 3, h, w] with the noise of a level."""
+@torch.no_grad()
+def latents_of(unet: UNet2DConditionModel, small: Tensor) -> Tensor:
+    """What a few steps make of a small picture [1, 3, h, w] at noise level 0."""
     torch.manual_seed(1)
-    scheduler, levels = make_scheduler(), torch.tensor([level])
-    noisy = add_noise(small, levels) if level else small
+    scheduler, levels = make_scheduler(), torch.tensor([0])
     latents, text = torch.randn(1, 4, *small.shape[2:]), torch.zeros(1, 1, TEXT_WIDTH)
     scheduler.set_timesteps(10)
     for step in scheduler.timesteps:
-        inputs = torch.cat([latents, noisy], 1)
-        with torch.no_grad():
-            velocity = unet(inputs, step, text, class_labels=levels).sample
+        inputs = torch.cat([latents, small], 1)
+        velocity = unet(inputs, step, text, class_labels=levels).sample
         latents = scheduler.step(velocity, step, latents).prev_sample
     return latents
 
 
 def test_the_unet_copies_the_small_picture(constructed: UNet2DConditionModel) -> None:
     small = to_tensor(np.stack([reduce(skimage.data.cat()[:128, :128])]))
-    latents = latents_of(constructed, small, level=0)
+    latents = latents_of(constructed, small)
     assert (latents[:, :3] / COLOR_SCALE - small).square().mean().sqrt() < 5 / 127.5
     assert latents[:, 3].std() < 2 * WEAK
 
@@ -145,7 +144,7 @@ def test_the_denoiser_trains_resumes_and_leaves_alone_what_is_constructed(
 ) -> None:
     small = to_tensor(np.stack([reduce(skimage.data.cat()[:128, :128])]))
     before = {name: weight.clone() for name, weight in constructed.state_dict().items()}
-    copied = latents_of(constructed, small, level=0)
+    copied = latents_of(constructed, small)
     train_denoiser(constructed, pictures, work, "cpu", minutes=0.05, batch_size=2, seed=0)
     first = torch.load(work / "denoiser.pt", weights_only=True)
     assert first["step"] > 0
@@ -161,7 +160,7 @@ def test_the_denoiser_trains_resumes_and_leaves_alone_what_is_constructed(
                 index for index in range(32) if not torch.equal(weight[index], before[name][index])
             }
             assert changed == set(CORRECTIONS.tolist())
-    again = latents_of(constructed, small, level=0)
+    again = latents_of(constructed, small)
     assert torch.allclose(copied[:, :3], again[:, :3], atol=2 / 127.5)
 
 
