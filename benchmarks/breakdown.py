@@ -26,11 +26,14 @@ STAGES = {
     "denoise": ("unet",),
     "decode": ("vae_decoder", "safety_checker"),
 }
+UNET = "unet: compute"  # where denoise runs it itself, and as Triton's statistics name it
 # What functions of the stages do; one that is not named here stands under its own name.
 PURPOSES = {
     "PromptTokens.__call__": "tokens",
     "Job.__init__": "noise, latents",
     "preprocess": "noise, latents",
+    "OnnxEngine.__call__.<locals>.<lambda>": UNET,
+    "AotiEngine.call": UNET,
     "unet_inputs": "the UNet's inputs",
     "guide": "guidance",
     "Job.add": "blending",
@@ -199,7 +202,8 @@ def of_stage(
             copies_s = times.queue_s + times.input_s + times.output_s
             yield Part(stage, f"{engine}: queue, copies", copies_s)
             called_s += times.request_s
-    yield Part(stage, "BLS", functions[BLS] - called_s)
+    if called_s:
+        yield Part(stage, "BLS", functions[BLS] - called_s)
     purposes: dict[str, float] = defaultdict(float)
     for name, seconds in functions.items():
         if name not in (BLS, WAITING, OUTSIDE):

@@ -48,6 +48,9 @@ def triton(
         str | None,
         typer.Option("--triton", help="gRPC address of a Triton that runs; default: start one."),
     ] = None,
+    metrics_url: Annotated[
+        str | None, typer.Option(help="Its metrics; default: on port 8002 of its host.")
+    ] = None,
     image: Photograph = None,
     side: Annotated[int, typer.Option(min=1, help="Pixels of the photograph's side.")] = 64,
     steps: Annotated[int, typer.Option(min=1, help="num_inference_steps.")] = 10,
@@ -66,8 +69,8 @@ def triton(
         find()
         picture = photograph(image, side, side)
         rows = []
-        with served_triton(repository, url) as address:
-            for row in Sweep(address, picture, steps, requests).run(concurrency, rate):
+        with served_triton(repository, url, metrics_url) as addresses:
+            for row in Sweep(*addresses, picture, steps, requests).run(concurrency, rate):
                 console.print(" | ".join(cells(row)), markup=False)
                 rows.append(row)
         publish(report(rows, picture, steps), record=record)
@@ -203,15 +206,17 @@ def growth(
 
 
 @contextmanager
-def served_triton(repository: Path | None, url: str | None) -> Iterator[str]:
-    """The address of a Triton: the one named, or one of our own while the block runs."""
+def served_triton(
+    repository: Path | None, url: str | None, metrics_url: str | None
+) -> Iterator[tuple[str, str]]:
+    """gRPC and metrics of a Triton: the one named, or one of our own while the block runs."""
     from benchmarks.server import UpscaleServer  # noqa: PLC0415
 
     if url is not None:
-        yield url
+        yield url, metrics_url or f"http://{url.rpartition(':')[0]}:8002/metrics"
         return
     with UpscaleServer(chosen(repository)) as server:
-        yield server.triton_url
+        yield server.triton_url, server.metrics_url
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from benchmarks.plan import Planned
 from benchmarks.plots import link, plotted
 from benchmarks.section import MEBIBYTE, section, table
 from benchmarks.server import UpscaleServer
-from benchmarks.statistics import since, statistics
+from benchmarks.statistics import Statistics
 
 TILE, OVERLAP = 128, 16  # latent pixels, of model_repository/tiles.py
 MULTIPLE = 8
@@ -141,10 +141,11 @@ def measure(server: UpscaleServer, photograph: Photograph, case: Case) -> Measur
     images = {case.side: png(photograph(case.side))}
     plan = [Planned(0.0, case.side, case.steps, seed) for seed in range(case.concurrency)]
     with InferenceServerClient(server.triton_url) as client:
-        before = statistics(client)
+        statistics = Statistics(client, server.metrics_url)
+        before = statistics.read()
         with Memory(server.pid) as memory:
             run = asyncio.run(closed_loop(server.url, plan, images, case.concurrency))
-        unet = since(client, before)["unet"]
+        unet = statistics.since(before)["unet"]
     if run.errors:
         raise ValueError(f"{case} failed: {run.errors}")
     return Measured(case, run.seconds, memory.idle, memory.peak, unet.rows, unet.executions)

@@ -1,15 +1,13 @@
 """What the whole path costs beside its engines.
 
 `python -m benchmarks.overhead` serves the demo model and, in turns, sends a request and calls the
-same engines directly, in one process: the class of their backend, the same shapes, as many calls.
+same engines directly, in one process: of the same class, the same shapes, as many calls.
 Then eight requests at once and one after the other. Other work on the machine slows both sides, and
 who waits for more processes waits longer: there the ratio of processor seconds says more.
 """
 
-import importlib.util
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -17,18 +15,16 @@ from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
 import psutil
 import typer
-from google.protobuf.json_format import MessageToJson
 from numpy.typing import NDArray
 from rich.console import Console
 
 from embedded.default_repository import default_repository
-from embedded.triton import BACKENDS
+from embedded.engines import find_engine
 from export.triton_config import read_config
 from tests.photographs import file_of, photograph
 from tests.server import Server
@@ -52,24 +48,11 @@ def call_engines(repository: Path, side: int, steps: int) -> None:
 
 
 def load_engine(repository: Path, name: str) -> Run:
-    """An engine by the class that serves it embedded."""
-    config = read_config(repository / name / "config.pbtxt")
-    stand_in = "triton_python_backend_utils"  # there only inside Triton, and not used by run
-    sys.modules.setdefault(stand_in, ModuleType(stand_in))
-    sys.path.insert(0, str(BACKENDS))  # for what the backends share
-    path = BACKENDS / config.backend / "model.py"
-    spec = importlib.util.spec_from_file_location(config.backend, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    model = module.TritonPythonModel()
-    arguments = {"model_repository": str(repository / name), "model_version": "1"}
-    arguments["model_instance_kind"] = "CPU"
-    as_json = MessageToJson(config, preserving_proto_field_name=True)
-    model.initialize({"model_config": as_json, **arguments})
-    run: Run = model.run
-    return run
+    """An engine as Triton's embedded backends have it."""
+    outputs = [output.name for output in read_config(repository / name / "config.pbtxt").output]
+    engine = find_engine(repository / name / "1", "cpu", outputs)
+    assert engine is not None
+    return engine
 
 
 class Engines:

@@ -1,6 +1,7 @@
 """A server that a benchmark starts for itself."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -79,7 +80,7 @@ class Server:
 
 
 class UpscaleServer(Server):
-    """`upscale serve` of a repository; Triton's address is triton_url.
+    """`upscale serve` of a repository; Triton's addresses are triton_url and metrics_url.
 
     It makes no trials for /health after the first, so that these do not mix with what is measured,
     and takes as many requests as a benchmark sends.
@@ -93,6 +94,14 @@ class UpscaleServer(Server):
             [*command, "--triton-grpc-port", str(grpc_port)],
             **{"HEALTH_INTERVAL_S": "3600", "REQUEST_TIMEOUT_S": "3600", **environment},
         )
+
+    @property
+    def metrics_url(self) -> str:
+        """As it printed it when it started."""
+        size = os.fstat(self._log.fileno()).st_size
+        found = re.search(rb"grpc://\S+ and (\S+)", os.pread(self._log.fileno(), size, 0))
+        assert found is not None
+        return found[1].decode()
 
 
 def is_healthy(url: str) -> bool:

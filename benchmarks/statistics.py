@@ -1,8 +1,10 @@
-"""Triton's own count of time, of every model."""
+"""Triton's own count of time, of every model, and denoise's of the UNet that it runs itself."""
 
 from dataclasses import dataclass, fields
 from typing import Self
 
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.grpc import InferenceServerClient
 
 NS = 1e9
@@ -26,6 +28,9 @@ class ModelTimes:
     input_s: float = 0
     infer_s: float = 0
     output_s: float = 0
+
+    def __add__(self, other: Self) -> "ModelTimes":
+        return ModelTimes(*(a + b for a, b in zip(values(self), values(other), strict=True)))
 
     def __sub__(self, other: Self) -> "ModelTimes":
         return ModelTimes(*(a - b for a, b in zip(values(self), values(other), strict=True)))
@@ -61,6 +66,33 @@ def statistics(client: InferenceServerClient) -> dict[str, ModelTimes]:
     }
 
 
-def since(client: InferenceServerClient, before: dict[str, ModelTimes]) -> dict[str, ModelTimes]:
-    """What came to it after `before`."""
-    return {name: times - before[name] for name, times in statistics(client).items()}
+class Statistics:
+    """Of every model, unet's with what denoise runs; metrics_url: of Triton."""
+
+    def __init__(self, client: InferenceServerClient, metrics_url: str) -> None:
+        self._client = client
+        self._metrics_url = metrics_url
+        parameters = client.get_model_config("denoise").config.parameters
+        self._is_own = parameters["unet"].string_value == "denoise"
+
+    def read(self) -> dict[str, ModelTimes]:
+        """Since each was loaded, by name."""
+        times = statistics(self._client)
+        if self._is_own:
+            times["unet"] += self._denoise()
+        return times
+
+    def since(self, before: dict[str, ModelTimes]) -> dict[str, ModelTimes]:
+        """What came to it after `before`."""
+        return {name: times - before[name] for name, times in self.read().items()}
+
+    def _denoise(self) -> ModelTimes:
+        text = httpx.get(self._metrics_url, timeout=30, trust_env=False).raise_for_status().text
+        samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
+        counts = {
+            s.labels["of"]: s.value for s in samples if s.name == "upscale_denoise_unet_total"
+        }
+        seconds = sum(s.value for s in samples if s.name == "upscale_denoise_unet_seconds_total")
+        return ModelTimes(
+            counts["calls"], counts["calls"], counts["rows"], seconds, infer_s=seconds
+        )

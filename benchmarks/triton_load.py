@@ -9,7 +9,7 @@ from tritonclient.grpc import InferenceServerClient
 from benchmarks.perf_analyzer import Load, Measured, measure
 from benchmarks.plots import link, plotted
 from benchmarks.section import section, table
-from benchmarks.statistics import since, statistics
+from benchmarks.statistics import Statistics
 from benchmarks.tensors import captured
 
 ENSEMBLE = "upscale"
@@ -33,13 +33,17 @@ class Row:
 class Sweep:
     """Loads on one Triton, with inputs of one photograph.
 
-    url: Triton's gRPC. requests: of a third of a load, at least; as many as are in flight too.
+    url: Triton's gRPC; metrics_url: its metrics. requests: of a third of a load, at least; as many
+    as are in flight too.
     """
 
-    def __init__(self, url: str, image: Image.Image, steps: int, requests: int) -> None:
+    def __init__(
+        self, url: str, metrics_url: str, image: Image.Image, steps: int, requests: int
+    ) -> None:
         self._url = url
         self._requests = requests
         self._client = InferenceServerClient(url)
+        self._statistics = Statistics(self._client, metrics_url)
         has_checker = self._client.is_model_ready("safety_checker")
         self._tensors = captured(self._client, image, steps, safety_check=has_checker)
         self.models = [name for name in (ENSEMBLE, *STAGES, *ENGINES) if name in self._tensors]
@@ -64,10 +68,10 @@ class Sweep:
         return Load(max(self._requests, concurrency), concurrency=concurrency)
 
     def _row(self, model: str, load: Load) -> Row:
-        before = statistics(self._client)
+        before = self._statistics.read()
         streams = model in DECOUPLED
         measured = measure(self._url, model, self._tensors[model], load, streams=streams)
-        times = since(self._client, before)
+        times = self._statistics.since(before)
         requests = times["decode" if model == ENSEMBLE else model].requests
         engines = {name: times[name].compute_s / requests for name in ENGINES if name in times}
         return Row(model, load, measured, engines)

@@ -53,7 +53,9 @@ def fingerprint() -> str:
 
 
 def _sources() -> Iterator[Path]:
+    yield ROOT / "embedded" / "engines.py"
+    yield ROOT / "embedded" / "machine.py"
     for folder in (CHECKPOINT, ROOT / "model_repository", ROOT / "export"):
         for path in folder.rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".md":
                 yield path

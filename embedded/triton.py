@@ -21,7 +21,11 @@ import psutil
 from embedded import machine
 
 BACKENDS = Path(__file__).parent / "backends"
-SHARED = (BACKENDS / "engine_batch.py", Path(__file__).parent / "machine.py")
+SHARED = (
+    BACKENDS / "engine_batch.py",
+    Path(__file__).parent / "engines.py",
+    Path(__file__).parent / "machine.py",
+)
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 PREFIX = "upscale"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -21,7 +21,12 @@ from export.preview import write_preview
 from export.triton_config import read_config, write_config
 
 SOURCES = Path(__file__).parent.parent / "model_repository"
-SHARED = {"tiles.py": ("denoise", "decode")}  # in SOURCES itself, for the folders of these models
+EMBEDDED = Path(__file__).parent.parent / "embedded"
+SHARED = {  # by file, the models into whose folders it goes
+    SOURCES / "tiles.py": ("denoise", "decode"),
+    EMBEDDED / "engines.py": ("denoise",),
+    EMBEDDED / "machine.py": ("denoise",),
+}
 TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -63,9 +68,9 @@ def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
             continue
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / source.name / "1").mkdir(exist_ok=True)  # Triton asks for a version of all
-    for name, models in SHARED.items():
+    for path, models in SHARED.items():
         for model in models:
-            shutil.copyfile(SOURCES / name, folder / model / "1" / name)
+            shutil.copyfile(path, folder / model / "1" / path.name)
 
 
 def export_engines(

@@ -34,7 +34,7 @@ class Course:
         """A step, with the time that is left if the others take as long."""
         now, left = time.monotonic(), None
         if self._first is None:  # the first step is no measure: it waited for others
-            self._first = now, progress.step
+            self._first = (now, progress.step) if progress.step else None
         else:
             began, first = self._first
             pace = (now - began) / (progress.step - first)

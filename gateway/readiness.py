@@ -14,7 +14,7 @@ from gateway.errors import (
     NotReady,
     UpscaleError,
 )
-from gateway.triton import ServedModel, TritonClient, UpscaleInputs
+from gateway.triton import Progress, ServedModel, TritonClient, UpscaleInputs
 
 POLL_INTERVAL_S = 0.25
 TRIAL_TIMEOUT_S = 60.0
@@ -25,7 +25,8 @@ TRIAL_SIDE = 8  # pixels
 WARM_UP_SIDE, WARM_UP_TIMEOUT_S = 128, 600.0
 # A trial that takes so much longer than the first one, beside requests than the warm-up, while no
 # engine ends a call, has met a stage that is dead or stands still and gives no error. No call takes
-# longer: it has at most eight tiles.
+# longer: it has at most eight tiles. denoise, which runs the UNet itself, tells a trial that
+# waits for its turn of its rounds.
 STALL_TIMEOUT_S, STALL_TIMEOUT_FACTOR = 4.0, 10.0
 logger = logging.getLogger("gateway")
 
@@ -125,10 +126,12 @@ class Readiness:
         is_idle, self._is_stalled = self._requests == 0, False
         timeout_s = self._idle_timeout_s if is_idle else self._busy_timeout_s
         executions = await self._executions()
+        rounds: list[Progress] = []
         try:
             async with asyncio.timeout(timeout_s):
                 model = await self._triton.served_model()
-                await self._triton.upscale(trial(model), 2 * timeout_s)  # ours ends it first
+                # our timeout ends it before its own
+                await self._triton.upscale(trial(model), 2 * timeout_s, rounds.append)
             tried = time.monotonic()
             if not self.ready.is_set():
                 async with asyncio.timeout(WARM_UP_TIMEOUT_S):
@@ -137,7 +140,9 @@ class Readiness:
             # Requests, another gateway's too, may keep this Triton busy: then it does not stand
             # still. One that came during an idle trial may be slower than that allows for.
             has_lasted = is_idle == (self._requests == 0)
-            self._is_stalled = has_lasted and await self._executions() == executions
+            is_queued = bool(rounds) and rounds[-1].step == 0
+            is_silent = not is_queued and await self._executions() == executions
+            self._is_stalled = has_lasted and is_silent
             if self._is_stalled and self.ready.is_set():
                 logger.error("Triton stands still: no answer in %.1f s", timeout_s)
             return self.ready.is_set() and not self._is_stalled

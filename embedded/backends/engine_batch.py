@@ -9,12 +9,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-
-Batch = dict[str, Any]
-
-# Values of the largest input in one run on a CPU: one row of unet at 128 x 128, two of
-# vae_decoder. Memory grows with the rows of a run, and on a CPU more rows are no faster.
-RUN_SIZE = 2**17
+from engines import Batch, join
 
 
 def respond(
@@ -39,29 +34,6 @@ def respond(
         responses.append(pb_utils.InferenceResponse(tensors))
         start = end
     return responses
-
-
-def run_in_parts(batch: Batch, run: Callable[[Batch], list[Any]]) -> list[Any]:
-    """The batch in runs of bounded memory, on a CPU; each array is [rows, ...]."""
-    rows = len(next(iter(batch.values())))
-    step = max(1, RUN_SIZE // max(array[0].size for array in batch.values()))
-    parts = [
-        run({name: array[i : i + step] for name, array in batch.items()})
-        for i in range(0, rows, step)
-    ]
-    return [join(part) for part in zip(*parts, strict=True)]
-
-
-def join(parts: Sequence[Any]) -> Any:
-    """Arrays along the batch. One that stands alone is not copied; one on a GPU takes all there."""
-    if len(parts) == 1:
-        return parts[0]
-    if all(isinstance(part, np.ndarray) for part in parts):
-        return np.concatenate(parts)
-    import torch  # noqa: PLC0415 - 200 MB that ONNX Runtime on a CPU does not need
-
-    device = next(part.device for part in parts if not isinstance(part, np.ndarray))
-    return torch.cat([torch.as_tensor(part, device=device) for part in parts])
 
 
 def array_of(tensor: Any) -> Any:

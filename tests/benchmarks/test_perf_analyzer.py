@@ -54,7 +54,8 @@ def test_without_it_a_sentence_says_how_to_get_it(
 
 def test_it_measures_the_ensemble_the_stages_and_the_engines(server: Server) -> None:
     image: Image.Image = photograph("cat", 16, 16)
-    rows = list(Sweep(server.triton_url, image, steps=2, requests=2).run([1], [5.0]))
+    sweep = Sweep(server.triton_url, server.metrics_url, image, steps=2, requests=2)
+    rows = list(sweep.run([1], [5.0]))
     assert [row.model for row in rows] == ["upscale", "upscale", *STAGES, *ENGINES]
     for row in rows:
         assert row.measured.throughput > 0

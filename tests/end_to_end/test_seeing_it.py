@@ -61,17 +61,17 @@ def test_probes_that_succeed_are_not_logged(server: Server) -> None:
     }
 
 
-def test_metrics_count_requests_parts_and_steps(server: Server) -> None:
+def test_metrics_count_requests_parts_and_engines(server: Server) -> None:
     names = {
         "upscale_requests_total": {"status": "200"},
         "upscale_part_duration_seconds_count": {"part": "denoise"},
-        "upscale_model_executions_total": {"model": "unet"},
+        "upscale_model_executions_total": {"model": "text_encoder"},
         "upscale_model_rows_total": {"model": "vae_decoder"},
     }
     before = {name: server.gateway_metric(name, **labels) for name, labels in names.items()}
     assert post(server, "counted").status_code == 200
     after = {name: server.gateway_metric(name, **labels) for name, labels in names.items()}
-    assert [after[name] - before[name] for name in names] == [1, 1, 5, 1]
+    assert [after[name] - before[name] for name in names] == [1, 1, 1, 1]
     assert server.gateway_metric("upscale_in_progress") == 0
     assert server.gateway_metric("upscale_waiting") == 0
 

@@ -55,8 +55,10 @@ def kill(triton: Triton) -> None:
 
 
 def served(gateway: Gateway, triton: Triton) -> float:
-    """Rows of unet that this Triton has worked on, as the gateway's metrics have it."""
-    return gateway.gateway_metric("upscale_model_rows_total", model="unet", triton=triton.url)
+    """Images that this Triton has decoded, as the gateway's metrics have it."""
+    return gateway.gateway_metric(
+        "upscale_model_rows_total", model="vae_decoder", triton=triton.url
+    )
 
 
 def test_load_moves_with_the_tritons(tritons: list[Triton], tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_load_moves_with_the_tritons(tritons: list[Triton], tmp_path: Path) -> N
         before = [served(gateway, triton) for triton in tritons]
         assert set(requests(8)) == {expected}
         after = [served(gateway, triton) for triton in tritons]
-        assert min(b - a for a, b in zip(before, after, strict=True)) >= 3 * STEPS, "both took part"
+        assert min(b - a for a, b in zip(before, after, strict=True)) > 2, "both took part"
 
         under_load = [pool.submit(gateway.upscale, IMAGE, **FIELDS) for _ in range(24)]
         wait_until(lambda: served(gateway, first) > after[0], 60)
@@ -84,7 +86,7 @@ def test_load_moves_with_the_tritons(tritons: list[Triton], tmp_path: Path) -> N
         assert gateway.get("/readyz").status_code == 200
         before_second = served(gateway, second)
         assert set(requests(4)) == {expected}
-        assert served(gateway, second) - before_second == 4 * STEPS
+        assert served(gateway, second) - before_second == 4
 
         first.stop()
         first.start()

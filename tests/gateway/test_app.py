@@ -30,6 +30,7 @@ class FakeTriton:
         self.inputs: list[UpscaleInputs] = []
         self.error: Exception | None = None
         self.delay_s = 0.0
+        self.progress: Progress | None = None  # told before the delay
         self.is_frozen = False
         self.is_closed = False
         self.at_once = self.most_at_once = 0
@@ -58,6 +59,8 @@ class FakeTriton:
         self.inputs.append(inputs)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
+        if self.progress is not None and on_progress is not None:
+            on_progress(self.progress)
         await asyncio.sleep(self.delay_s)
         self.at_once -= 1
         for step in range(1, inputs.num_inference_steps + 1 if on_progress else 1):

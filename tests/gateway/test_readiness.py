@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import BackendError, InsufficientCapacity, NotReady
 from gateway.metrics import ModelStatistics
 from gateway.readiness import Readiness
+from gateway.triton import Progress
 from tests.gateway.test_app import FakeTriton
 
 
@@ -89,6 +90,22 @@ def test_a_slow_answer_is_no_failure_while_engines_work(
                     await asyncio.sleep(0.001)
                 assert readiness.status == "OK"
             await readiness.lost.wait()  # they stand still
+
+    watched(use)
+
+
+def test_a_trial_that_waits_for_its_turn_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines that denoise runs itself are in no statistics; it tells a trial that it waits."""
+    monkeypatch.setattr("gateway.readiness.STALL_TIMEOUT_S", 0.01)
+
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        triton.progress, triton.delay_s = Progress(0, 1, None), 60
+        tried = len(triton.inputs)
+        while len(triton.inputs) < tried + 3:
+            await asyncio.sleep(0.001)
+        assert readiness.status == "OK"
+        triton.progress = Progress(1, 1, None)  # its turn is over, and no picture comes
+        await readiness.lost.wait()
 
     watched(use)
 

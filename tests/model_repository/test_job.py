@@ -128,12 +128,12 @@ def test_a_preview_is_made_after_every_so_many_steps_but_not_after_the_last() ->
         it.add(it.tiles[0], noise_pred)
         it.advance(after)
         assert it.latents is after
-        if it.denoised is not None:
+        if (denoised := it.take_denoised()) is not None:
+            assert it.take_denoised() is None
             seen.append(it.step)
             c, d = it.schedule.denoised_factors[step]
             expected = (c * before + d * noise_pred)[..., :9, :20]
-            torch.testing.assert_close(it.denoised, expected)
-            it.denoised = None
+            torch.testing.assert_close(denoised, expected)
     assert seen == [2]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from admission import Admission
-from job import InvalidRequest, Job, Request
+from job import InvalidRequest, Job, Progress, Request
 from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
 from numpy.typing import NDArray
 
@@ -25,7 +25,7 @@ class FakeCaller:
     answer: Any = None
     cancelled: bool = False
     late: bool = False
-    reports: list[tuple[int, int]] = field(default_factory=list)
+    reports: list[Progress] = field(default_factory=list)
     answered: threading.Event = field(default_factory=threading.Event)
 
     def is_cancelled(self) -> bool:
@@ -34,8 +34,8 @@ class FakeCaller:
     def is_past_deadline(self) -> bool:
         return self.late
 
-    def report(self, job: Job) -> None:
-        self.reports.append(job.progress)
+    def report(self, progress: Progress, _: torch.Tensor | None) -> None:
+        self.reports.append(progress)
 
     def send(self, job: Job) -> None:
         self.answer = job
@@ -325,6 +325,34 @@ def test_every_step_is_reported_and_every_tile_of_a_large_image() -> None:
     while not tiled.answered.is_set():
         loop.iterate()
     assert tiled.reports[-1] == (4, 4)
+
+
+def test_who_waits_is_told_that_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop(max_active=1)
+    submit(loop, num_inference_steps=3)
+    waiting = submit(loop, num_inference_steps=4)
+    loop.iterate()
+    assert waiting.reports == []
+    monkeypatch.setattr("loop.SIGN_OF_LIFE_S", 0)
+    loop.iterate()
+    assert waiting.reports == [(0, 4)]
+
+
+def test_the_counts_are_complete_before_an_answer_is_sent() -> None:
+    seen: list[tuple[int, int, int, bool]] = []
+
+    def on_round(loop: DenoiseLoop) -> None:
+        counts = loop.counts
+        seen.append(
+            (counts.completed, counts.unet_calls, counts.unet_rows, caller.answered.is_set())
+        )
+
+    loop = make_loop(on_round=on_round)
+    caller = submit(loop, num_inference_steps=2, guidance_scale=9)
+    loop.iterate()
+    loop.iterate()
+    assert seen == [(0, 1, 2, False), (1, 2, 4, False)]
+    assert caller.answered.is_set()
 
 
 def test_a_caller_that_cannot_be_told_keeps_its_job() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 import triton_python_backend_utils as pb_utils
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))  # Triton adds the model's folder, not this one
 
-from engine_batch import Batch, device_of, respond, run_in_parts
+from engine_batch import device_of, respond
+from engines import AotiEngine, Batch
 from machine import refusal
 
 
@@ -31,32 +31,17 @@ class TritonPythonModel:
         folder = Path(args["model_repository"])
         if why := refusal(folder.parent, [folder.name]):
             raise pb_utils.TritonModelException(why)
-        self.device = device_of(args)
-        index = int(args["model_instance_device_id"]) if self.device != "cpu" else -1
         path = folder / args["model_version"] / "model.pt2"
-        self.package = torch._inductor.aoti_load_package(str(path), device_index=index)
         self.inputs = [entry["name"] for entry in config["input"]]
         self.outputs = [entry["name"] for entry in config["output"]]
+        self.engine = AotiEngine(path, device_of(args))
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        run = self.run_on_gpu if self.device != "cpu" else self.run
-        return respond(requests, self.inputs, self.outputs, run)
+        return respond(requests, self.inputs, self.outputs, self.run)
 
-    def run(self, batch: Batch) -> list[NDArray[Any]]:
-        """On the CPU, in parts of bounded memory."""
-        return run_in_parts(batch, lambda part: [self.call(part).numpy()])
-
-    def run_on_gpu(self, batch: Batch) -> list[torch.Tensor]:
-        """All at once; ready when it returns, because Triton copies on a stream of its own."""
-        output = self.call(batch)
-        torch.cuda.synchronize(self.device)
-        return [output]
-
-    def call(self, batch: Batch) -> torch.Tensor:
-        """The networks have one output each."""
-        tensors = {
-            name: torch.as_tensor(array, device=self.device).contiguous()
-            for name, array in batch.items()
-        }
-        output: torch.Tensor = self.package(**tensors)
-        return output
+    def run(self, batch: Batch) -> list[Any]:
+        """Ready when it returns, because Triton copies on a stream of its own."""
+        outputs = self.engine(batch)
+        if self.engine.device != "cpu":
+            torch.cuda.synchronize(self.engine.device)
+        return outputs

@@ -18,6 +18,7 @@ BYTES_PER_PIXEL = 80
 RGB = 3
 PREVIEW_SIDE = 256  # of the latents that a preview is made of, at most
 CPU = torch.device("cpu")
+Progress = tuple[int, int]  # tiles predicted so far and in all; of an image of one tile, its steps
 
 
 class Caller(Protocol):
@@ -25,7 +26,7 @@ class Caller(Protocol):
 
     def is_cancelled(self) -> bool: ...
     def is_past_deadline(self) -> bool: ...
-    def report(self, job: "Job") -> None: ...
+    def report(self, progress: "Progress", denoised: torch.Tensor | None) -> None: ...
     def send(self, job: "Job") -> None: ...
     def fail(self, error: Exception) -> None: ...
 
@@ -90,6 +91,12 @@ class Request:
     @property
     def is_tiled(self) -> bool:
         return max(self.padded_size) > TILE
+
+    @property
+    def tiles(self) -> list["Tile"]:
+        """The windows of its latents, by rows."""
+        height, width = self.padded_size
+        return [Tile(rows, columns) for rows in spans(height) for columns in spans(width)]
 
     @property
     def memory_bytes(self) -> int:
@@ -159,11 +166,7 @@ class Job:
         self.image = low_res_scheduler.add_noise(image, noise, noise_level).to(device)
         latents = torch.randn((1, LATENT_CHANNELS, *image.shape[2:]), generator=generator)
         self.latents = latents.to(device)
-        self.tiles = [
-            Tile(rows, columns)
-            for rows in spans(image.shape[2])
-            for columns in spans(image.shape[3])
-        ]
+        self.tiles = request.tiles
         self.noise_pred = torch.zeros_like(self.latents)
         self._predicted = 0  # tiles of this step
         self.denoised: torch.Tensor | None = None
@@ -187,8 +190,7 @@ class Job:
         return self.step == len(self.schedule)
 
     @property
-    def progress(self) -> tuple[int, int]:
-        """Tiles predicted so far and in all; for an image of one tile these are its steps."""
+    def progress(self) -> Progress:
         done = self.step * len(self.tiles) + self._predicted
         return done, len(self.schedule) * len(self.tiles)
 
@@ -220,6 +222,11 @@ class Job:
             self.noise_pred.zero_()
         self._predicted = 0
         self.step += 1
+
+    def take_denoised(self) -> torch.Tensor | None:
+        """What the next preview is made of, once."""
+        denoised, self.denoised = self.denoised, None
+        return denoised
 
 
 def thinned(tensor: torch.Tensor) -> torch.Tensor:

@@ -2,15 +2,18 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
 from admission import Admission
 from batching import batches
 from job import Caller, Job, Request, Tile
 from prediction import UNet, predict
 
+SIGN_OF_LIFE_S = 1.0  # between two reports to a caller whose job waits
 logger = logging.getLogger("denoise")
 
 
@@ -33,6 +36,7 @@ class Counts:
     refused: int = 0
     unet_calls: int = 0
     unet_rows: int = 0
+    unet_seconds: float = 0.0
 
 
 @dataclass(eq=False)
@@ -43,16 +47,27 @@ class Entry:
     caller: Caller
     job: Job | None = None
     reported: int = 0
+    reported_at: float = field(default_factory=time.monotonic)
 
     def report(self) -> None:
-        """Tell the caller how far its job is, if it is further than at the last time."""
-        assert self.job is not None
-        done, _ = self.job.progress
-        if done == self.reported:
-            return
-        self.reported = done
+        """Tell the caller how far its job is, if it is further than at the last time.
+
+        One whose job waits is told so at times: then the loop is alive.
+        """
+        now = time.monotonic()
+        if self.job is None:
+            if now - self.reported_at < SIGN_OF_LIFE_S:
+                return
+            progress = 0, self.request.num_inference_steps * len(self.request.tiles)
+            denoised = None
+        else:
+            progress = self.job.progress
+            if progress[0] == self.reported:
+                return
+            denoised = self.job.take_denoised()
+        self.reported, self.reported_at = progress[0], now
         try:
-            self.caller.report(self.job)
+            self.caller.report(progress, denoised)
         except Exception:  # of this caller alone
             logger.exception("progress could not be sent")
 
@@ -98,7 +113,8 @@ class DenoiseLoop:
     unet: one call; see prediction.py.
     make_job: builds a job when it is admitted, so that a waiting one holds only its request.
     unet_batch_size: rows in one call. admission: which jobs are active. max_waiting: jobs behind
-    them; one more is refused. on_round: called on the loop's thread after every round.
+    them; one more is refused. on_round: called on the loop's thread after every round, before those
+    whose jobs it finished are answered.
     """
 
     def __init__(
@@ -163,7 +179,6 @@ class DenoiseLoop:
         while self._wait_for_work():
             try:
                 self.iterate()
-                self._on_round(self)
             except Exception as error:  # a bug of ours: nobody may wait for it for ever
                 logger.exception("the denoise loop failed; every job in it is given up")
                 self._give_up_all(error)
@@ -180,7 +195,12 @@ class DenoiseLoop:
         for batch in batches(self._next_work(), self._unet_batch_size):
             self._predict([work for work in batch if work.entry in self._active])
         self._report()
-        self._send_finished()
+        finished = self._take_finished()
+        try:
+            self._on_round(self)
+        finally:
+            for entry in finished:
+                entry.send()
 
     def _next_work(self) -> list[Work]:
         """Beside jobs of a single tile a tiled one gets one tile a round; else equal shares."""
@@ -237,24 +257,30 @@ class DenoiseLoop:
         if not batch:  # their jobs failed earlier in this round
             return
         try:
-            predict(self._unet, [(work.job, work.tile) for work in batch])
-            self.counts.unet_calls += 1
-            self.counts.unet_rows += sum(work.rows for work in batch)
+            predict(self._call_unet, [(work.job, work.tile) for work in batch])
         except Exception as error:  # of this call's jobs alone
             logger.exception("a UNet call failed")
             for entry in {work.entry for work in batch}:
                 self._fail(entry, error)
 
-    def _report(self) -> None:
-        for entry in self._active:
-            if entry.job is not None:
-                entry.report()
+    def _call_unet(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        began = time.monotonic()
+        noise_pred = self._unet(inputs)
+        self.counts.unet_seconds += time.monotonic() - began
+        self.counts.unet_calls += 1
+        self.counts.unet_rows += len(noise_pred)
+        return noise_pred
 
-    def _send_finished(self) -> None:
-        for entry in [e for e in self._active if e.job is not None and e.job.is_finished]:
+    def _report(self) -> None:
+        for entry in self._entries():
+            entry.report()
+
+    def _take_finished(self) -> list[Entry]:
+        finished = [e for e in self._active if e.job is not None and e.job.is_finished]
+        for entry in finished:
             self.counts.completed += 1
             self._remove(entry)
-            entry.send()
+        return finished
 
     def _fail(self, entry: Entry, error: Exception) -> None:
         self.counts.failed += 1

@@ -13,10 +13,10 @@ import triton_python_backend_utils as pb_utils
 from admission import Admission
 from ddim import Schedules
 from diffusers import DDIMScheduler, DDPMScheduler
-from job import Caller, InvalidRequest, Job, Request
+from job import Caller, InvalidRequest, Job, Progress, Request
 from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
 from preview import Preview
-from torch.utils.dlpack import from_dlpack
+from unet import load_unet
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -25,7 +25,6 @@ class TritonPythonModel:
     """Decoupled: `execute` only hands requests over, the loop's thread answers them."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        torch.set_num_threads(1)  # the work is in unet; here are a few additions a step
         # The latents stay where the engine wants them.
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         config = json.loads(args["model_config"])
@@ -44,7 +43,7 @@ class TritonPythonModel:
         self.preview = Preview(folder / "preview.npy")
         self.metrics = Metrics()
         self.loop = DenoiseLoop(
-            UNetEngine(device),
+            load_unet(folder.parents[1] / "unet" / "1", device, parameters["unet"]),
             make_job,
             unet_batch_size=int(parameters["unet_batch_size"]),
             admission=Admission(
@@ -107,38 +106,6 @@ def read_request(triton_request: Any) -> Request:
     )
 
 
-class UNetEngine:
-    """The engine `unet`, called by BLS; see `UNet` in export/networks.py for the shapes.
-
-    Tensors cross as DLPack: those on a GPU stay there, and an answer is not copied out of the
-    memory that it shares with Triton, which lives as long as the answer.
-
-    The call blocks, and the loop prepares the next one only then: a step needs the one before, and
-    the processors of a CPU have no room beside the engine.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        kind = (
-            pb_utils.TRITONSERVER_MEMORY_GPU
-            if device.type == "cuda"
-            else pb_utils.TRITONSERVER_MEMORY_CPU
-        )
-        self._memory = pb_utils.PreferredMemory(kind, device.index or 0)
-
-    def __call__(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        response = pb_utils.InferenceRequest(
-            model_name="unet",
-            requested_output_names=["out_sample"],
-            inputs=[pb_utils.Tensor.from_dlpack(name, value) for name, value in inputs.items()],
-            preferred_memory=self._memory,
-        ).exec()
-        if response.has_error():
-            raise RuntimeError(f"unet: {response.error().message()}")
-        out_sample = pb_utils.get_output_tensor_by_name(response, "out_sample")
-        return from_dlpack(out_sample).to(self._device)
-
-
 class TritonCaller(Caller):
     """A Triton request that waits for its response, and before it for progress if it asked so."""
 
@@ -155,13 +122,12 @@ class TritonCaller(Caller):
     def is_past_deadline(self) -> bool:
         return time.monotonic() > self._deadline
 
-    def report(self, job: Job) -> None:
+    def report(self, progress: Progress, denoised: torch.Tensor | None) -> None:
         if not self._wants_progress:
             return
-        tensors = [pb_utils.Tensor("progress", np.array(job.progress, np.int32))]
-        if job.denoised is not None:
-            tensors.append(pb_utils.Tensor("preview", self._preview.draw(job.denoised)))
-            job.denoised = None
+        tensors = [pb_utils.Tensor("progress", np.array(progress, np.int32))]
+        if denoised is not None:
+            tensors.append(pb_utils.Tensor("preview", self._preview.draw(denoised)))
         self._sender.send(pb_utils.InferenceResponse(tensors))
 
     def send(self, job: Job) -> None:
@@ -194,10 +160,10 @@ class Metrics:
 
     Each number is a message to the server's process and back, as long as all that denoise does in
     a step. So what changes at every step, the calls of unet, waits for a job that comes or leaves,
-    or for INTERVAL_S to pass.
+    or for INTERVAL_S to pass. Before a job is answered they are up to date.
     """
 
-    INTERVAL_S = 1.0
+    INTERVAL_S = 0.1
 
     def __init__(self) -> None:
         self._published_at = float("-inf")
@@ -216,6 +182,11 @@ class Metrics:
             description="Calls of unet by the denoise loop, and the rows in them.",
             kind=pb_utils.MetricFamily.COUNTER,
         )
+        self._unet_seconds = pb_utils.MetricFamily(
+            name="upscale_denoise_unet_seconds_total",
+            description="Seconds of these calls.",
+            kind=pb_utils.MetricFamily.COUNTER,
+        )
         self._gauges = {s: self._jobs.Metric(labels={"state": s}) for s in ("active", "waiting")}
         self._counters = {
             **{
@@ -223,8 +194,9 @@ class Metrics:
                 for outcome in ("completed", "failed", "cancelled", "expired", "refused")
             },
             **{f"unet_{of}": self._unet.Metric(labels={"of": of}) for of in ("calls", "rows")},
+            "unet_seconds": self._unet_seconds.Metric(labels={}),
         }
-        self._published = dict.fromkeys([*self._gauges, *self._counters], 0)
+        self._published: dict[str, float] = dict.fromkeys([*self._gauges, *self._counters], 0)
 
     def publish(self, loop: DenoiseLoop) -> None:
         """Bring the metrics up to date."""

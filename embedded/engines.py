@@ -1,0 +1,140 @@
+"""Engines by their files: `model.onnx` in ONNX Runtime, `model.pt2` of AOTInductor.
+
+Copied beside what runs them: our Python-based backends, and `denoise` for the UNet. Arrays are
+NumPy's or torch's; on a GPU they stay there.
+"""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Batch = dict[str, Any]
+
+# Values of the largest input in one run on a CPU: one row of unet at 128 x 128, two of
+# vae_decoder. Memory grows with the rows of a run, and on a CPU more rows are no faster.
+RUN_SIZE = 2**17
+
+
+class Engine(Protocol):
+    """A batch by input names, each [rows, ...], to the outputs, [rows, ...] too."""
+
+    def __call__(self, batch: Batch) -> list[Any]: ...
+
+
+class OnnxEngine:
+    """A graph in ONNX Runtime; device: `cpu` or `cuda:0`; outputs: their names."""
+
+    def __init__(self, path: Path, device: str, outputs: Sequence[str]) -> None:
+        import onnxruntime  # noqa: PLC0415 - not in a container with Triton's own backend for it
+
+        options = onnxruntime.SessionOptions()
+        # Shapes vary, and a plan for each takes twice the memory.
+        options.enable_mem_pattern = False
+        # Sessions take turns on the same cores; one that spins takes them from the next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = providers_for(device, onnxruntime.get_available_providers())
+        self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+        self.outputs = outputs
+        self.device = device if "CUDAExecutionProvider" in self.session.get_providers() else "cpu"
+
+    def __call__(self, batch: Batch) -> list[Any]:
+        if self.device != "cpu":
+            return self.run_bound(batch)
+        arrays = {name: np.asarray(array) for name, array in batch.items()}
+        return run_in_parts(arrays, lambda part: self.session.run(self.outputs, part))
+
+    def run_bound(self, batch: Batch) -> list[Any]:
+        """All at once, with inputs and outputs on the device; not tried on a GPU yet."""
+        import torch  # noqa: PLC0415 - 200 MB that the CPU does without
+        from torch.utils.dlpack import from_dlpack  # noqa: PLC0415
+
+        kind, _, index = self.device.partition(":")
+        binding = self.session.io_binding()
+        tensors = {
+            name: torch.as_tensor(array, device=self.device).contiguous()
+            for name, array in batch.items()
+        }
+        if kind == "cuda":
+            torch.cuda.synchronize(self.device)  # ONNX Runtime works on a stream of its own
+        for name, tensor in tensors.items():
+            dtype = np.int64 if tensor.dtype == torch.int64 else np.float32
+            shape = tuple(tensor.shape)
+            binding.bind_input(name, kind, int(index or 0), dtype, shape, tensor.data_ptr())
+        for name in self.outputs:
+            binding.bind_output(name, kind, int(index or 0))
+        self.session.run_with_iobinding(binding)
+        return [from_dlpack(value) for value in binding.get_outputs()]
+
+
+class AotiEngine:
+    """A package that AOTInductor compiled for `device`; the networks have one output each."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        import torch  # noqa: PLC0415 - 200 MB that ONNX Runtime on a CPU does not need
+
+        self.device = device
+        index = int(device.removeprefix("cuda:")) if device != "cpu" else -1
+        self.package = torch._inductor.aoti_load_package(str(path), device_index=index)
+
+    def __call__(self, batch: Batch) -> list[Any]:
+        """On a GPU it returns before the output is there, as PyTorch does."""
+        if self.device != "cpu":
+            return [self.call(batch)]
+        return run_in_parts(batch, lambda part: [self.call(part).numpy()])
+
+    def call(self, batch: Batch) -> Any:
+        """All at once, to a tensor."""
+        import torch  # noqa: PLC0415
+
+        return self.package(
+            **{
+                name: torch.as_tensor(array, device=self.device).contiguous()
+                for name, array in batch.items()
+            }
+        )
+
+
+def find_engine(folder: Path, device: str, outputs: Sequence[str]) -> Engine | None:
+    """The engine in a version's folder, or None where this Python has no library for it."""
+    if (folder / "model.pt2").is_file():
+        return AotiEngine(folder / "model.pt2", device)
+    if (folder / "model.onnx").is_file() and importlib.util.find_spec("onnxruntime"):
+        return OnnxEngine(folder / "model.onnx", device, outputs)
+    return None
+
+
+def providers_for(device: str, available: list[str]) -> list[Any]:
+    """CUDA where the engine is to be on a GPU and the package onnxruntime-gpu is there.
+
+    Convolutions are chosen by rule: a search would stall the first request of every size.
+    """
+    if device == "cpu" or "CUDAExecutionProvider" not in available:
+        return ["CPUExecutionProvider"]
+    options = {"device_id": device.removeprefix("cuda:"), "cudnn_conv_algo_search": "HEURISTIC"}
+    return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
+
+
+def run_in_parts(batch: Batch, run: Callable[[Batch], list[Any]]) -> list[Any]:
+    """The batch in runs of bounded memory, on a CPU; each array is [rows, ...]."""
+    rows = len(next(iter(batch.values())))
+    step = max(1, RUN_SIZE // max(array[0].size for array in batch.values()))
+    parts = [
+        run({name: array[i : i + step] for name, array in batch.items()})
+        for i in range(0, rows, step)
+    ]
+    return [join(part) for part in zip(*parts, strict=True)]
+
+
+def join(parts: Sequence[Any]) -> Any:
+    """Arrays along the batch. One that stands alone is not copied; one on a GPU takes all there."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)
+    import torch  # noqa: PLC0415
+
+    device = next(part.device for part in parts if not isinstance(part, np.ndarray))
+    return torch.cat([torch.as_tensor(part, device=device) for part in parts])
