@@ -22,9 +22,10 @@ from tests.faults.parts import (
 )
 from tests.server import Server, wait_until
 
-PARTS = ("tritonserver", "encode", "denoise", "decode", "unet")
-ENGINES = ("text_encoder", "vae_decoder", "safety_checker")  # as unet, so only in the long run
-TWICE = ("encode", "decode")
+PARTS = ("tritonserver", "encode", "denoise", "decode")
+ENGINES = ("text_encoder", "unet", "vae_decoder", "safety_checker")  # only in the long run
+TWICE = ("encode", "decode")  # the other process of such a stage may serve all the same
+UNUSED = "unet"  # the model, as denoise runs its engine: that it is gone is seen, that it hangs not
 FROZEN_S = 20.0
 
 
@@ -120,7 +121,7 @@ def test_a_part_hangs_under_eight_requests(whole: Whole, part: str) -> None:
         assert load.pictures() == whole.pictures
         whole.check(began + FROZEN_S)
     if part not in TWICE:
-        assert health.statuses == [200, 503, 200]
+        assert health.statuses == ([200] if part == UNUSED else [200, 503, 200])
 
 
 @pytest.mark.long
@@ -130,8 +131,8 @@ def test_a_part_hangs_while_idle(whole: Whole, part: str) -> None:
         began = time.monotonic()
         freeze(part_of(whole.server, part))
         whole.check(began)
-    if part not in TWICE:  # the other process of such a stage may serve all the same
-        assert health.statuses == [200, 503, 200]
+    if part not in TWICE:
+        assert health.statuses == ([200] if part == UNUSED else [200, 503, 200])
 
 
 def test_triton_is_asked_to_end_under_eight_requests(whole: Whole) -> None:

@@ -146,9 +146,9 @@ def limit(process: psutil.Process, kind: int, soft: int) -> Iterator[None]:
             process.rlimit(kind, before)
 
 
-@pytest.mark.parametrize("part", ["decode", "unet"])
+@pytest.mark.parametrize("part", ["decode", "denoise"])
 def test_a_big_image_without_memory_fails_or_is_made_anew_alone(limited: Server, part: str) -> None:
-    """decode tells it; an engine ends, and all that was lost with it is made anew."""
+    """A stage tells it or ends; then all that was lost with it is made anew."""
     expected = limited.upscale(IMAGE, **FIELDS)
     process = part_of(limited, part)
     with limit(process, psutil.RLIMIT_AS, process.memory_info().vms + 5_000_000):

@@ -76,8 +76,11 @@ class Entry:
         assert self.job is not None
         try:
             self.caller.send(self.job)
-        except Exception:  # of this caller alone
+        except (
+            Exception
+        ) as error:  # of this caller alone: the memory for its latents may be missing
             logger.exception("a finished job could not be sent")
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Answer the caller with an error."""

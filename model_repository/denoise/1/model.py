@@ -137,7 +137,9 @@ class TritonCaller(Caller):
             "safety_check": np.array([job.request.safety_check]),
         }
         tensors = [pb_utils.Tensor(name, array) for name, array in outputs.items()]
-        self._sender.send(pb_utils.InferenceResponse(tensors), flags=FINAL)
+        # Not final at once: that closes the sender also where there is no memory for the tensors.
+        self._sender.send(pb_utils.InferenceResponse(tensors))
+        self._sender.send(flags=FINAL)
 
     def fail(self, error: Exception) -> None:
         answer = pb_utils.TritonError(str(error), error_code(error))
