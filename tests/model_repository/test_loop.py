@@ -273,9 +273,11 @@ def test_a_caller_that_cannot_be_answered_disturbs_nobody() -> None:
             raise BrokenPipeError
 
     loop = make_loop()
-    loop.submit(request(num_inference_steps=1), Gone())
+    gone = Gone()
+    loop.submit(request(num_inference_steps=1), gone)
     good = submit(loop, num_inference_steps=1)
     loop.iterate()
+    assert isinstance(gone.answer, BrokenPipeError), "it is told what can be told"
     assert isinstance(good.answer, Job)
     assert loop.active == 0
 
