@@ -41,7 +41,7 @@ class TritonPythonModel:
 
     def run(self, batch: Batch) -> list[Any]:
         """Ready when it returns, because Triton copies on a stream of its own."""
-        outputs = self.engine(batch)
+        outputs: list[Any] = self.engine(batch)
         if self.engine.device != "cpu":
             torch.cuda.synchronize(self.engine.device)
         return outputs
