@@ -43,8 +43,7 @@ class OnnxEngine:
     def __call__(self, batch: Batch) -> list[Any]:
         if self.device != "cpu":
             return self.run_bound(batch)
-        arrays = {name: np.asarray(array) for name, array in batch.items()}
-        return run_in_parts(arrays, lambda part: self.session.run(self.outputs, part))
+        return run_in_parts(batch, lambda part: self.session.run(self.outputs, part))
 
     def run_bound(self, batch: Batch) -> list[Any]:
         """All at once, with inputs and outputs on the device; not tried on a GPU yet."""
@@ -119,10 +118,11 @@ def providers_for(device: str, available: list[str]) -> list[Any]:
 
 def run_in_parts(batch: Batch, run: Callable[[Batch], list[Any]]) -> list[Any]:
     """The batch in runs of bounded memory, on a CPU; each array is [rows, ...]."""
-    rows = len(next(iter(batch.values())))
-    step = max(1, RUN_SIZE // max(array[0].size for array in batch.values()))
+    arrays = {name: np.asarray(array) for name, array in batch.items()}
+    rows = len(next(iter(arrays.values())))
+    step = max(1, RUN_SIZE // max(array[0].size for array in arrays.values()))
     parts = [
-        run({name: array[i : i + step] for name, array in batch.items()})
+        run({name: array[i : i + step] for name, array in arrays.items()})
         for i in range(0, rows, step)
     ]
     return [join(part) for part in zip(*parts, strict=True)]

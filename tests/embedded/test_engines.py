@@ -69,9 +69,11 @@ def test_a_package_runs_in_parts_too() -> None:
     package: Any = double
     engine.device, engine.package = "cpu", package
     sample = np.random.default_rng(0).random((5, 4, 128, 128), np.float32)
-    (out,) = engine({"sample": sample})
-    assert rows == [2, 2, 1]
-    assert np.array_equal(out, 2 * sample)
+    for given in (sample, torch.from_numpy(sample)):
+        rows.clear()
+        (out,) = engine({"sample": given})
+        assert rows == [2, 2, 1]
+        assert np.array_equal(out, 2 * sample)
 
 
 def test_cuda_is_used_where_it_is_wanted_and_there() -> None:
