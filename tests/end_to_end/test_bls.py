@@ -9,6 +9,7 @@ from embedded.integrity import record
 from embedded.triton import Triton
 from tests.photographs import file_of, photograph
 from tests.server import Server, wait_until
+from tests.unet_parameter import set_unet
 
 IMAGE = file_of(photograph("coffee", 64, 48))
 STEPS = 5
@@ -17,11 +18,7 @@ STEPS = 5
 def repository_with(server: Server, folder: Path, where: str) -> Path:
     """A copy of a server's, with another value of denoise's parameter `unet`."""
     shutil.copytree(server.repository, folder)
-    config = folder / "denoise" / "config.pbtxt"
-    text = config.read_text()
-    changed = text.replace('string_value: "denoise"', f'string_value: "{where}"')
-    assert changed != text
-    config.write_text(changed)
+    set_unet(folder, where)
     record(folder)
     return folder
 

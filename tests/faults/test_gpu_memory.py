@@ -8,6 +8,7 @@ from pathlib import Path
 from embedded.triton import Triton
 from tests.faults.parts import IMAGE
 from tests.server import Gateway, png_of, wait_until
+from tests.unet_parameter import set_unet
 
 UNET = Path(__file__).with_name("unet_out_of_memory.py")
 FAILED = "The upscaling backend failed; try again."
@@ -22,9 +23,7 @@ def test_each_request_of_a_call_gets_one_clean_error_and_the_next_call_works(
     config = (unet / "config.pbtxt").read_text()
     (unet / "config.pbtxt").write_text(config.replace('"onnxruntime"', '"python"'))
     shutil.copy(UNET, unet / "1" / "model.py")
-    denoise = repository / "denoise" / "config.pbtxt"
-    config = denoise.read_text()
-    denoise.write_text(config.replace('string_value: "denoise"', 'string_value: "bls"'))
+    set_unet(repository, "bls")
     fields = {"num_inference_steps": 30, "seed": 1}
     with (
         Triton(repository, tmp_path / "log") as triton,

@@ -186,7 +186,7 @@ class Metrics:
         )
         self._unet_seconds = pb_utils.MetricFamily(
             name="upscale_denoise_unet_seconds_total",
-            description="Seconds of these calls.",
+            description="Seconds of these calls; on a GPU, until they are launched.",
             kind=pb_utils.MetricFamily.COUNTER,
         )
         self._gauges = {s: self._jobs.Metric(labels={"state": s}) for s in ("active", "waiting")}
