@@ -202,8 +202,7 @@ def of_stage(
             copies_s = times.queue_s + times.input_s + times.output_s
             yield Part(stage, f"{engine}: queue, copies", copies_s)
             called_s += times.request_s
-    if called_s:
-        yield Part(stage, "BLS", functions[BLS] - called_s)
+    yield Part(stage, "BLS", functions.get(BLS, 0.0) - called_s)  # none where denoise runs its own
     purposes: dict[str, float] = defaultdict(float)
     for name, seconds in functions.items():
         if name not in (BLS, WAITING, OUTSIDE):
