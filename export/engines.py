@@ -17,6 +17,7 @@ from export.onnx_engine import export_onnx, load_onnx
 from export.precision import in_precision
 from export.tensorrt_engine import export_tensorrt, load_tensorrt
 from export.triton_config import read_config, write_config
+from export.zero_weights import without_zero_weights
 
 WARM_SIDE = 64  # of the latents
 FILES = {
@@ -52,7 +53,7 @@ def write_engine(
     Raises ExportError when it cannot be made or run.
     """
     path = folder / FILES[choice.engine]
-    inside = in_precision(module, choice.precision)
+    inside = in_precision(without_zero_weights(module), choice.precision)
     device = "cuda" if has_gpu() else "cpu"
     profiles = 0
     if choice.engine is Engine.ONNX:
