@@ -29,6 +29,7 @@ from export.networks import NETWORKS, Network
 from export.onnx_engine import export_onnx, load_onnx
 from export.precision import Precision, in_precision
 from export.quiet import quiet_libraries
+from export.zero_weights import without_zero_weights
 from tests.photographs import photograph
 
 SIDES = (32, 64, 128)  # of the latents
@@ -78,7 +79,7 @@ def build(checkpoint: Checkpoint, names: list[str], folder: Path) -> None:
         path = contender.path(folder, network)
         began = time.monotonic()
         if not path.exists():
-            inside: Any = in_precision(module, contender.precision)
+            inside: Any = in_precision(without_zero_weights(module), contender.precision)
             if contender.channels_last:
                 inside = copy.deepcopy(inside).to(memory_format=torch.channels_last)
             if contender.engine is Engine.ONNX:
