@@ -1,7 +1,9 @@
 """Engines and precisions on this machine: time against ONNX in fp32, and the picture's difference.
 
 `python -m benchmarks.engines` for the demo model. One process a contender and round, in turns; a
-ratio is the median of those of the rounds, so that a busy machine slows both sides of it.
+ratio is the median of those of the rounds, so that a busy machine slows both sides of it. Batches
+are small, as on a CPU a larger one runs in parts (`embedded/engines.py`); bf16 only where the CPU
+has instructions for it.
 """
 
 import copy
@@ -9,6 +11,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -21,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from embedded.machine import cpu_instructions
 from export.aoti_engine import export_aoti, load_aoti
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.engine_choice import Engine
@@ -33,7 +37,7 @@ from export.zero_weights import without_zero_weights
 from tests.photographs import photograph
 
 SIDES = (32, 64, 128)  # of the latents
-BATCHES = (1, 2, 8)
+BATCHES = (1, 2)
 RUNS = 5
 console = Console()
 Times = dict[tuple[str, int, int], float]  # ms by network, side and batch
@@ -59,12 +63,20 @@ class Contender:
         return load_onnx(network, path) if self.engine is Engine.ONNX else load_aoti(path, "cpu")
 
 
-CONTENDERS = (
-    Contender(Engine.ONNX, Precision.FP32),
-    Contender(Engine.AOTI, Precision.FP32),
+IN_FP32 = (Contender(Engine.ONNX, Precision.FP32), Contender(Engine.AOTI, Precision.FP32))
+IN_BF16 = (
     Contender(Engine.AOTI, Precision.BF16),
     Contender(Engine.AOTI, Precision.BF16, channels_last=True),
 )
+
+
+def all_contenders() -> tuple[Contender, ...]:
+    """ONNX in fp32 first."""
+    instructions = cpu_instructions(Path("/proc/cpuinfo").read_text())
+    if {"avx512_bf16", "amx_bf16"}.isdisjoint(instructions):
+        console.print("This CPU has no instructions for bf16, so it is left out.")
+        return IN_FP32
+    return IN_FP32 + IN_BF16
 
 
 def networks(names: list[str]) -> list[Network]:
@@ -72,9 +84,11 @@ def networks(names: list[str]) -> list[Network]:
     return [network for network in NETWORKS if network.name in names]
 
 
-def build(checkpoint: Checkpoint, names: list[str], folder: Path) -> None:
+def build(
+    checkpoint: Checkpoint, names: list[str], folder: Path, contenders: Sequence[Contender]
+) -> None:
     """Write what is not there yet, and print each one's error."""
-    for network, contender in product(networks(names), CONTENDERS):
+    for network, contender in product(networks(names), contenders):
         module = network.module(checkpoint).eval().requires_grad_(False)
         path = contender.path(folder, network)
         began = time.monotonic()
@@ -157,23 +171,24 @@ def main(
         kept = folder or Path(temporary)
         kept.mkdir(exist_ok=True)
         checkpoint = load_checkpoint(model, None, "none", None)
-        build(checkpoint, network, kept)
+        contenders = all_contenders()
+        first, *others = contenders
+        build(checkpoint, network, kept, contenders)
         if "unet" in network:
-            expected = picture(checkpoint, kept, CONTENDERS[0])
-            for contender in CONTENDERS[1:]:
+            expected = picture(checkpoint, kept, first)
+            for contender in others:
                 difference = np.abs(picture(checkpoint, kept, contender) - expected)
                 console.print(
                     f"picture by {contender}: at most {difference.max()} of 255 off,"
                     f" PSNR {20 * np.log10(255 / np.sqrt((difference**2).mean() + 1e-9)):.1f} dB"
                 )
-        taken: dict[Contender, list[Times]] = {contender: [] for contender in CONTENDERS}
+        taken: dict[Contender, list[Times]] = {contender: [] for contender in contenders}
         for _ in range(rounds):
-            for contender in CONTENDERS:
+            for contender in contenders:
                 spawn = multiprocessing.get_context("spawn")
                 with ProcessPoolExecutor(1, mp_context=spawn) as pool:
                     result = pool.submit(time_all, model, network, kept, contender).result()
                 taken[contender].append(result)
-    first, *others = CONTENDERS
     table = Table("network", "side", "batch", f"{first}, ms", *(f"{c}, ratio" for c in others))
     for key in taken[first][0]:
         base = [times[key] for times in taken[first]]
