@@ -63,7 +63,7 @@ def triton(
     with told_errors():
         from benchmarks.perf_analyzer import find  # noqa: PLC0415
         from benchmarks.photograph import photograph  # noqa: PLC0415
-        from benchmarks.section import publish  # noqa: PLC0415
+        from benchmarks.section import plots_folder, publish  # noqa: PLC0415
         from benchmarks.triton_load import Sweep, cells, report  # noqa: PLC0415
 
         find()
@@ -73,7 +73,8 @@ def triton(
             for row in Sweep(*addresses, picture, steps, requests).run(concurrency, rate):
                 console.print(" | ".join(cells(row)), markup=False)
                 rows.append(row)
-        publish(report(rows, picture, steps), record=record)
+        plots = plots_folder(record=record)
+        publish(report(rows, picture, steps, plots), record=record)
 
 
 @app.command()
@@ -100,7 +101,7 @@ def http(
     with told_errors():
         from benchmarks.http_load import HttpLoad, Mix, cells, report  # noqa: PLC0415
         from benchmarks.photograph import photograph, png  # noqa: PLC0415
-        from benchmarks.section import publish  # noqa: PLC0415
+        from benchmarks.section import plots_folder, publish  # noqa: PLC0415
 
         mix = Mix(side, steps, seed)
         images = {length: png(photograph(image, length, length)) for length in side}
@@ -110,7 +111,8 @@ def http(
             for row in load.rows(concurrency, rate):
                 console.print(" | ".join(cells(row)), markup=False)
                 rows.append(row)
-        publish(report(rows, mix, is_poisson=not fixed), record=record)
+        plots = plots_folder(record=record)
+        publish(report(rows, mix, plots, is_poisson=not fixed), record=record)
 
 
 @app.command()
@@ -188,7 +190,7 @@ def growth(
     with told_errors():
         from benchmarks.growth import Result, all_series, measure, report  # noqa: PLC0415
         from benchmarks.photograph import photograph  # noqa: PLC0415
-        from benchmarks.section import publish  # noqa: PLC0415
+        from benchmarks.section import plots_folder, publish  # noqa: PLC0415
         from benchmarks.server import UpscaleServer  # noqa: PLC0415
 
         results = []
@@ -202,7 +204,7 @@ def growth(
                         f"{series.name}: {series.value(case)}: {measured[-1].seconds:.1f} s"
                     )
             results.append(Result(series, measured[1:], measured[0].idle_bytes))
-        publish(report(results), record=record)
+        publish(report(results, plots_folder(record=record)), record=record)
 
 
 @contextmanager

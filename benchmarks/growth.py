@@ -8,6 +8,7 @@ requests. a and b are fitted, so that what does not follow the law stands beside
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from benchmarks.statistics import Statistics
 
 TILE, OVERLAP = 128, 16  # latent pixels, of model_repository/tiles.py
 MULTIPLE = 8
-PLOT = "growth"
+PLOT = "growth.png"
 Photograph = Callable[[int], Image.Image]
 
 
@@ -159,9 +160,9 @@ def fitted(xs: Sequence[float], ys: Sequence[float], weights: Sequence[float]) -
     return [float(np.polyval(factors, x / scale)) for x in xs]
 
 
-def report(results: Sequence[Result]) -> str:
-    """The section of RESULTS.md; draws its plot."""
-    draw(results)
+def report(results: Sequence[Result], plots: Path) -> str:
+    """The section of RESULTS.md; draws its plot into a folder."""
+    draw(results, plots / PLOT)
     parts = []
     for result in results:
         head = [result.series.unit, "UNet rows", "by the law", "UNet calls", "seconds"]
@@ -174,7 +175,7 @@ def report(results: Sequence[Result]) -> str:
         " of memory above the fresh server is a + b x pixels of all images. a and b are fitted to"
         " the column.",
         *parts,
-        link(PLOT, "Seconds and memory against size, steps and requests at once, with the laws"),
+        link(plots / PLOT, "Seconds and memory against size, steps and requests, with the laws"),
     )
 
 
@@ -201,10 +202,10 @@ def cells(result: Result) -> Iterator[list[str]]:
         ]
 
 
-def draw(results: Sequence[Result]) -> None:
+def draw(results: Sequence[Result], path: Path) -> None:
     """Seconds of each series, and memory of those whose pixels grow."""
     grow = [result for result in results if len({o.case.pixels for o in result.measured}) > 1]
-    with plotted(PLOT, len(results) + len(grow)) as axes:
+    with plotted(path, len(results) + len(grow)) as axes:
         for axis, result in zip(axes, results, strict=False):
             axis.plot(result.values, result.seconds, "o", label="measured")
             axis.plot(result.values, result.seconds_by_law, "--", label="law")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.health import HealthWatch
@@ -12,7 +13,7 @@ from benchmarks.plots import link, plotted
 from benchmarks.section import section, table
 
 RATES = (0.5, 0.8, 1.1)  # of the most that was reached with requests in flight
-PLOT = "http"
+PLOT = "http.png"
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,9 @@ class HttpLoad:
         return open_loop(self.url, plan, self.images)
 
 
-def report(rows: Sequence[Row], mix: Mix, *, is_poisson: bool) -> str:
-    """The section of RESULTS.md; draws its plot."""
-    draw(rows)
+def report(rows: Sequence[Row], mix: Mix, plots: Path, *, is_poisson: bool) -> str:
+    """The section of RESULTS.md; draws its plot into a folder."""
+    draw(rows, plots / PLOT)
     arrivals = "as a Poisson process" if is_poisson else "at equal distances"
     head = ["load", "requests", "pictures/s", "p50, s", "p90, s", "p99, s", "errors"]
     return section(
@@ -93,7 +94,10 @@ def report(rows: Sequence[Row], mix: Mix, *, is_poisson: bool) -> str:
         " however slow the server is, and latency counts from the planned arrival. `/health` is"
         " asked every 50 ms meanwhile, by another process.",
         table([*head, "/health p50, ms", "/health p99, ms"], map(cells, rows)),
-        link(PLOT, "Latency by planned rate, and by pictures a second with requests in flight"),
+        link(
+            plots / PLOT,
+            "Latency by planned rate, and by pictures a second of closed loops",
+        ),
     )
 
 
@@ -112,11 +116,11 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def draw(rows: Sequence[Row]) -> None:
+def draw(rows: Sequence[Row], path: Path) -> None:
     """Latencies of both kinds of load."""
     closed = [row for row in rows if row.concurrency is not None]
     opened = [row for row in rows if row.concurrency is None]
-    with plotted(PLOT, 2) as (left, right):
+    with plotted(path, 2) as (left, right):
         for percent in (50, 90, 99):
             name = f"p{percent}"
             for axis, some in ((left, closed), (right, opened)):

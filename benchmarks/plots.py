@@ -8,16 +8,14 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-from benchmarks.section import PLOTS
-
 mpl.use("Agg")  # files only; no display is needed
 INCHES = (4.2, 3.0)  # of one plot
 RESOLUTION = 80  # pixels an inch
 
 
 @contextmanager
-def plotted(name: str, count: int = 1) -> Iterator[list[Any]]:
-    """Draw on `count` axes side by side; afterwards they are in plots/NAME.png."""
+def plotted(path: Path, count: int = 1) -> Iterator[list[Any]]:
+    """Draw on `count` axes side by side; afterwards they are in a PNG file at `path`."""
     figure, axes = plt.subplots(
         1, count, figsize=(INCHES[0] * count, INCHES[1]), layout="constrained", squeeze=False
     )
@@ -26,16 +24,11 @@ def plotted(name: str, count: int = 1) -> Iterator[list[Any]]:
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize="small")
-    PLOTS.mkdir(exist_ok=True)
-    figure.savefig(path_of(name), dpi=RESOLUTION)
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=RESOLUTION)
     plt.close(figure)
 
 
-def path_of(name: str) -> Path:
-    """The file of a plot."""
-    return PLOTS / f"{name}.png"
-
-
-def link(name: str, description: str) -> str:
-    """The plot in Markdown, as RESULTS.md refers to it."""
-    return f"![{description}]({PLOTS.name}/{name}.png)"
+def link(path: Path, description: str) -> str:
+    """The plot in Markdown, as what lies beside its folder refers to it."""
+    return f"![{description}]({path.parent.name}/{path.name})"

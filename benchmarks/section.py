@@ -56,6 +56,11 @@ def installed(package: str) -> str | None:
         return None
 
 
+def plots_folder(*, record: bool) -> Path:
+    """Where plots go: beside RESULTS.md, or `plots` here where the section is only printed."""
+    return PLOTS if record else Path(PLOTS.name)
+
+
 def publish(text: str, *, record: bool) -> None:
     """Print a section: as it is into a pipe, drawn on a terminal. record: into RESULTS.md too."""
     console = Console()

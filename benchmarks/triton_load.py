@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 from tritonclient.grpc import InferenceServerClient
@@ -17,7 +18,7 @@ STAGES = ("encode", "denoise", "decode")
 ENGINES = ("text_encoder", "unet", "vae_decoder", "safety_checker")
 DECOUPLED = (ENSEMBLE, "denoise")
 RATES = (0.5, 0.8, 1.1)  # of the most that the ensemble reached with requests in flight
-PLOT = "triton"
+PLOT = "triton.png"
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ class Sweep:
         return Row(model, load, measured, engines)
 
 
-def report(rows: Sequence[Row], image: Image.Image, steps: int) -> str:
-    """The section of RESULTS.md; draws its plot."""
-    draw([row for row in rows if row.model == ENSEMBLE])
+def report(rows: Sequence[Row], image: Image.Image, steps: int, plots: Path) -> str:
+    """The section of RESULTS.md; draws its plot into a folder."""
+    draw([row for row in rows if row.model == ENSEMBLE], plots / PLOT)
     head = ["model", "load", "requests/s", "p50, ms", "p90, ms", "p99, ms", "queue, ms"]
     head += ["compute, ms", "engines, ms"]
     return section(
@@ -89,7 +90,7 @@ def report(rows: Sequence[Row], image: Image.Image, steps: int) -> str:
         " after its `execute`, they say nothing. Engines: what all engines together computed for a"
         " request. Rates are Poisson processes.",
         table(head, map(cells, rows)),
-        link(PLOT, "Throughput and latency of the ensemble, and the engines' time a request"),
+        link(plots / PLOT, "Throughput and latency of the ensemble, and engines' time a request"),
     )
 
 
@@ -114,9 +115,9 @@ def name_of(load: Load) -> str:
     return f"{load.rate:.2f}/s" if load.concurrency is None else f"{load.concurrency} in flight"
 
 
-def draw(rows: Sequence[Row]) -> None:
+def draw(rows: Sequence[Row], path: Path) -> None:
     """Throughput against latency, and the time of engines for a request, of the ensemble."""
-    with plotted(PLOT, 2) as (curve, bars):
+    with plotted(path, 2) as (curve, bars):
         in_flight = [row for row in rows if row.load.concurrency is not None]
         for percent in (50, 99):
             latencies = [getattr(row.measured, f"p{percent}_s") for row in in_flight]

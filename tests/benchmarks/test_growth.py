@@ -1,10 +1,14 @@
 """The laws of growth."""
 
+import re
+from pathlib import Path
+
 import pytest
 import tiles
+from PIL import Image
 
 from benchmarks import growth
-from benchmarks.growth import Case, fitted
+from benchmarks.growth import Case, Measured, Result, Series, fitted, report
 
 
 @pytest.mark.parametrize("side", [8, 61, 128, 129, 240, 256, 512, 1024])
@@ -23,3 +27,14 @@ def test_the_law_is_the_readmes() -> None:
 def test_a_line_is_fitted() -> None:
     assert fitted([1, 2, 3], [5.0, 7.0, 9.0], [1, 1, 1]) == pytest.approx([5, 7, 9])
     assert fitted([2, 2], [1.0, 3.0], [1, 1]) == pytest.approx([2, 2])
+
+
+def test_the_plot_lies_where_the_section_says(tmp_path: Path) -> None:
+    (tmp_path / "plots").mkdir()
+    series = Series("steps", "steps", [Case(64, 1), Case(64, 5)], lambda case: case.steps)
+    measured = [Measured(case, 0.1 * case.steps, 0, 2**20, case.rows, 1) for case in series.cases]
+    text = report([Result(series, measured, 0)], tmp_path / "plots")
+    link = re.search(r"\]\((.*)\)", text)
+    assert link is not None
+    with Image.open(tmp_path / link[1]) as plot:
+        assert plot.format == "PNG"

@@ -1,10 +1,11 @@
 """Sections of RESULTS.md."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from benchmarks.section import section, table, with_section
+from benchmarks.section import RESULTS, plots_folder, section, table, with_section
 
 
 def test_a_table_is_markdown_with_numbers_to_the_right() -> None:
@@ -29,3 +30,8 @@ def test_a_section_takes_the_place_of_the_one_of_its_title() -> None:
 
 def test_a_new_section_comes_last() -> None:
     assert with_section("# Results\n", "## A\n\nnew\n") == "# Results\n\n## A\n\nnew\n"
+
+
+def test_what_is_only_printed_leaves_the_plots_of_the_page() -> None:
+    assert plots_folder(record=True).parent == RESULTS.parent
+    assert plots_folder(record=False) == Path("plots")
