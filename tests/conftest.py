@@ -12,6 +12,7 @@ from tests.server import Server
 from tests.tiny_pipeline import write
 
 ROOT = Path(__file__).parent.parent
+WITHOUT_SAFETY_CHECKER = "wide"
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +42,8 @@ def repositories(
             command = [sys.executable, "-m", "cli", "export"]
             command += ["--model", str(checkpoints(architecture)), "--output", str(path)]
             command += ["--precision", "fp32"]  # what diffusers' pixels need, with a GPU too
+            if architecture == WITHOUT_SAFETY_CHECKER:
+                command += ["--safety-checker", "none"]
             subprocess.run(command, cwd=ROOT, check=True)
         return path
 

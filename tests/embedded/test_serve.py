@@ -78,7 +78,7 @@ def test_a_request_survives_the_end_of_triton(repositories: Callable[[str], Path
 def accepts(server: Server) -> bool:
     try:
         server.get("/livez")
-    except httpx.ConnectError:
+    except httpx.TransportError:  # refused, or closed as it came
         return False
     return True
 

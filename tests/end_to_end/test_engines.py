@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from embedded.default_repository import CHECKPOINT
 from embedded.integrity import record
 from export.triton_config import read_config
 from tests.end_to_end.test_ensemble import infer
@@ -17,22 +18,20 @@ from tests.server import ROOT, Server
 
 
 @pytest.fixture(scope="module")
-def aoti_server(
-    checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """The tiny model with the two networks that take the time compiled by AOTInductor."""
+def aoti_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The default model with the two networks that take the time compiled by AOTInductor."""
     folder = tmp_path_factory.mktemp("aoti") / "repository"
-    command = [sys.executable, "-m", "cli", "export", "--model", str(checkpoints("narrow"))]
+    command = [sys.executable, "-m", "cli", "export", "--model", str(CHECKPOINT)]
     command += ["--output", str(folder), "--engine", "unet=aoti", "--engine", "vae_decoder=aoti"]
     subprocess.run(command, cwd=ROOT, check=True)
     with Server(folder) as server:
         yield server
 
 
-def test_aoti_gives_the_pixels_of_onnx(server: Server, aoti_server: Server) -> None:
+def test_aoti_gives_the_pixels_of_onnx(demo_server: Server, aoti_server: Server) -> None:
     image = np.asarray(photograph("rocket", 97, 61))
     expected, actual = (
-        infer(one, image).as_numpy("upscaled").astype(int) for one in (server, aoti_server)
+        infer(one, image).as_numpy("upscaled").astype(int) for one in (demo_server, aoti_server)
     )
     assert np.abs(actual - expected).max() <= 1
     assert expected.std() > 10, "a flat picture would prove nothing"

@@ -10,6 +10,7 @@ import pytest
 from transformers import CLIPImageProcessorPil
 from tritonclient.utils import InferenceServerException
 
+from tests.conftest import WITHOUT_SAFETY_CHECKER
 from tests.end_to_end.test_ensemble import infer
 from tests.photographs import file_of, photograph
 from tests.server import ROOT, Server
@@ -18,21 +19,16 @@ from tests.tiny_pipeline import make_safety_checker
 IMAGE = file_of(photograph("cat", 16, 16))
 
 
-def export(checkpoint: Path, output: Path, safety_checker: str) -> Path:
-    command = [sys.executable, "-m", "cli", "export", "--model", str(checkpoint)]
-    command += ["--output", str(output), "--safety-checker", safety_checker]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return output
-
-
 def test_flags_and_does_not_black_out(
     checkpoints: Callable[[str], Path], server: Server, tmp_path: Path
 ) -> None:
     """A checker that flags everything changes the flag and not the picture."""
     make_safety_checker(threshold=-1.0).save_pretrained(tmp_path / "checker")
     CLIPImageProcessorPil().save_pretrained(tmp_path / "checker")
-    folder = export(checkpoints("narrow"), tmp_path / "out", str(tmp_path / "checker"))
-    with Server(folder) as flagging:
+    command = [sys.executable, "-m", "cli", "export", "--model", str(checkpoints("narrow"))]
+    command += ["--output", str(tmp_path / "out"), "--safety-checker", str(tmp_path / "checker")]
+    subprocess.run(command, cwd=ROOT, check=True)
+    with Server(tmp_path / "out") as flagging:
         fields = {"seed": 1, "num_inference_steps": 2}
         media = flagging.post(IMAGE, **fields).json()["images"][0]
         assert media["nsfw"] is True
@@ -43,17 +39,14 @@ def test_flags_and_does_not_black_out(
         assert media["url"] == unasked["url"] == passed["url"]
 
 
-def test_without_a_checker_a_check_is_refused(
-    checkpoints: Callable[[str], Path], tmp_path: Path
-) -> None:
-    folder = export(checkpoints("narrow"), tmp_path / "out", "none")
-    assert not (folder / "safety_checker").exists()
-    with Server(folder) as unchecked:
-        response = unchecked.post(IMAGE, num_inference_steps=1)
-        assert response.status_code == 400
-        assert "no safety checker" in response.json()["detail"]["msg"]
-        assert unchecked.upscale(IMAGE, num_inference_steps=1, safety_check=False)
-        image = np.zeros((8, 8, 3), np.uint8)
-        with pytest.raises(InferenceServerException, match="without a safety checker"):
-            infer(unchecked, image)
-        assert infer(unchecked, image, safety_check=False).as_numpy("nsfw").tolist() == [False]
+def test_without_a_checker_a_check_is_refused(servers: Callable[[str], Server]) -> None:
+    unchecked = servers(WITHOUT_SAFETY_CHECKER)
+    assert not (unchecked.repository / "safety_checker").exists()
+    response = unchecked.post(IMAGE, num_inference_steps=1)
+    assert response.status_code == 400
+    assert "no safety checker" in response.json()["detail"]["msg"]
+    assert unchecked.upscale(IMAGE, num_inference_steps=1, safety_check=False)
+    image = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(InferenceServerException, match="without a safety checker"):
+        infer(unchecked, image)
+    assert infer(unchecked, image, safety_check=False).as_numpy("nsfw").tolist() == [False]
