@@ -94,10 +94,7 @@ def report(rows: Sequence[Row], mix: Mix, plots: Path, *, is_poisson: bool) -> s
         " however slow the server is, and latency counts from the planned arrival. `/health` is"
         " asked every 50 ms meanwhile, by another process.",
         table([*head, "/health p50, ms", "/health p99, ms"], map(cells, rows)),
-        link(
-            plots / PLOT,
-            "Latency by planned rate, and by pictures a second of closed loops",
-        ),
+        link(plots / PLOT, "Latency by planned rate, and by pictures a second of closed loops"),
     )
 
 

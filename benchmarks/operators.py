@@ -1,7 +1,7 @@
 """Where the time of an engine goes, by ONNX Runtime's operators.
 
-`python -m benchmarks.operators` profiles the UNet and the decoder of the demo model, and times a
-large matrix product beside them: what these cores can do.
+`python -m benchmarks.operators` profiles the UNet and the decoder of the demo model, in sessions as
+they are served, and times a large matrix product beside them: what these cores can do.
 """
 
 import json
@@ -21,8 +21,10 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from tritonclient.grpc.model_config_pb2 import TYPE_INT64
 
 from embedded.default_repository import default_repository
+from embedded.engines import session_options
 from export.triton_config import read_config
 
 ENGINES = ("unet", "vae_decoder")
@@ -44,7 +46,7 @@ class Call:
 def calls(path: Path, inputs: Mapping[str, NDArray[Any]], runs: int) -> list[Call]:
     """What so many runs of a model took, after some that warm up."""
     with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
+        options = session_options()
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder, "profile"))
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -77,9 +79,9 @@ def example(repository: Path, name: str, side: int) -> dict[str, NDArray[Any]]:
     inputs: dict[str, NDArray[Any]] = {}
     for tensor in read_config(repository / name / "config.pbtxt").input:
         shape = [1, *(side if size == -1 else size for size in tensor.dims)]
-        is_label = tensor.name in ("timestep", "class_labels")
+        is_label = tensor.data_type == TYPE_INT64
         inputs[tensor.name] = (
-            np.full(shape, 20) if is_label else rng.standard_normal(shape, np.float32)
+            np.ones(shape, np.int64) if is_label else rng.standard_normal(shape, np.float32)
         )
     return inputs
 

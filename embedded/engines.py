@@ -30,13 +30,8 @@ class OnnxEngine:
     def __init__(self, path: Path, device: str, outputs: Sequence[str]) -> None:
         import onnxruntime  # noqa: PLC0415 - not in a container with Triton's own backend for it
 
-        options = onnxruntime.SessionOptions()
-        # Shapes vary, and a plan for each takes twice the memory.
-        options.enable_mem_pattern = False
-        # Sessions take turns on the same cores; one that spins takes them from the next.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = providers_for(device, onnxruntime.get_available_providers())
-        self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+        self.session = onnxruntime.InferenceSession(path, session_options(), providers=providers)
         self.outputs = outputs
         self.device = device if "CUDAExecutionProvider" in self.session.get_providers() else "cpu"
 
@@ -103,6 +98,18 @@ def find_engine(folder: Path, device: str, outputs: Sequence[str]) -> Engine | N
     if (folder / "model.onnx").is_file() and importlib.util.find_spec("onnxruntime"):
         return OnnxEngine(folder / "model.onnx", device, outputs)
     return None
+
+
+def session_options() -> Any:
+    """An `onnxruntime.SessionOptions` for models of which many share a machine."""
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    # Shapes vary, and a plan for each takes twice the memory.
+    options.enable_mem_pattern = False
+    # Sessions take turns on the same cores; one that spins takes them from the next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 def providers_for(device: str, available: list[str]) -> list[Any]:
