@@ -20,7 +20,7 @@ test-faults: venv
 check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy cli.py client gateway export embedded/*.py embedded/backends/*.py demo benchmarks tests model_repository/*.py $(filter-out $(MODELS),$(wildcard model_repository/*/1/*.py))
+	$(BIN)/mypy cli client gateway stages export embedded demo benchmarks tests --exclude embedded/backends
 	@for model in $(MODELS); do echo "mypy $$model"; $(BIN)/mypy $$model || exit 1; done
 
 format: venv

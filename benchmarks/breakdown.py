@@ -19,7 +19,7 @@ from benchmarks.section import section, table
 from benchmarks.server import ROOT, UpscaleServer
 from benchmarks.stage_profile import BLS, FOLDER, OUTSIDE, WAITING
 from benchmarks.statistics import ModelTimes, statistics
-from embedded.integrity import record
+from export.manifest import record
 
 STAGES = {
     "encode": ("text_encoder",),

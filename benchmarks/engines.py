@@ -24,7 +24,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from embedded.machine import cpu_instructions
 from export.aoti_engine import export_aoti, load_aoti
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.engine_choice import Engine
@@ -34,6 +33,7 @@ from export.onnx_engine import export_onnx, load_onnx
 from export.precision import Precision, in_precision
 from export.quiet import quiet_libraries
 from export.zero_weights import without_zero_weights
+from stages.machine import cpu_instructions
 from tests.photographs import photograph
 
 SIDES = (32, 64, 128)  # of the latents

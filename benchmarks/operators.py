@@ -24,8 +24,8 @@ from rich.table import Table
 from tritonclient.grpc.model_config_pb2 import TYPE_INT64
 
 from embedded.default_repository import default_repository
-from embedded.engines import session_options
 from export.triton_config import read_config
+from stages.engines import session_options
 
 ENGINES = ("unet", "vae_decoder")
 WARM_UP = 3

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from embedded.default_repository import default_repository
-from embedded.engines import find_engine
 from export.triton_config import read_config
+from stages.engines import find_engine
 from tests.photographs import file_of, photograph
 from tests.server import Server
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from preview import Preview
 from rich.console import Console
 from rich.table import Table
 
 from embedded.default_repository import default_repository
-from gateway.media import data_url, encode
+from gateway.images.write import data_url, encode
+from stages.preview import Preview
 from tests.photographs import photograph
 
 console = Console()

@@ -14,7 +14,7 @@ import psutil
 from rich.console import Console
 from rich.markdown import Markdown
 
-from gateway.hardware import gpu_info
+from gateway.routes.hardware import gpu_info
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 PLOTS = Path(__file__).parent / "plots"

@@ -16,11 +16,13 @@ RUN python -m pip install --require-hashes --target /opt/export -r docker/requir
 FROM nvcr.io/nvidia/tensorrt:${TENSORRT_TAG}${TENSORRT_DIGEST}
 COPY --from=build /opt/export /opt/export
 WORKDIR /app
-COPY cli.py pyproject.toml ./
+COPY pyproject.toml ./
 COPY benchmarks benchmarks
+COPY cli cli
 COPY client client
 COPY embedded embedded
 COPY export export
+COPY stages stages
 COPY gateway gateway
 COPY model_repository model_repository
 COPY docker/export.sh /opt/upscale/export.sh

@@ -14,12 +14,14 @@ COPY docker/requirements-gateway.txt docker/requirements-build.txt docker/trim.s
 RUN /opt/upscale/bin/python -m pip install --no-compile --require-hashes \
     -r docker/requirements-gateway.txt \
     && docker/trim.sh /opt/upscale/lib/python3.12/site-packages
-COPY cli.py pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY benchmarks benchmarks
+COPY cli cli
 COPY client client
 COPY embedded embedded
 COPY export export
 COPY gateway gateway
+COPY stages stages
 # In place, as on a developer's machine: the package needs no more than its version's record. pip and
 # setuptools are for this only and stay behind.
 RUN python -m pip install --require-hashes -r docker/requirements-build.txt \

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from gateway.server import ServeError
+from gateway.serve import ServeError
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
@@ -53,9 +53,7 @@ def fingerprint() -> str:
 
 
 def _sources() -> Iterator[Path]:
-    yield ROOT / "embedded" / "engines.py"
-    yield ROOT / "embedded" / "machine.py"
-    for folder in (CHECKPOINT, ROOT / "model_repository", ROOT / "export"):
+    for folder in (CHECKPOINT, ROOT / "model_repository", ROOT / "stages", ROOT / "export"):
         for path in folder.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".md":
                 yield path

@@ -12,15 +12,15 @@ from typing import NoReturn
 
 import psutil
 
-from embedded.integrity import change
 from embedded.triton import Triton, has_ended
+from export.manifest import change
 from gateway.app import create_app
-from gateway.backends import Backends
-from gateway.readiness import Readiness
-from gateway.server import ServeError, bind, http_server
+from gateway.serve import ServeError, bind, http_server
 from gateway.settings import Settings
-from gateway.traces import traces_url
-from gateway.triton import TritonClient
+from gateway.telemetry.traces import traces_url
+from gateway.triton.client import TritonClient
+from gateway.triton.pool import TritonPool
+from gateway.triton.readiness import Readiness
 
 WATCH_INTERVAL_S = 0.5
 END_TIMEOUT_S = 10.0
@@ -67,7 +67,7 @@ async def _serve(
     stop: asyncio.Event,
     say: Callable[[str], None],
 ) -> None:
-    backends = Backends(TritonClient, settings.health_interval_s)
+    backends = TritonPool(TritonClient, settings.health_interval_s)
     readiness = backends.add(triton.url).readiness
     server = http_server(create_app(settings, backends), settings, GATEWAY_STOP_TIMEOUT_S)
     gateway = asyncio.create_task(server.serve(sockets=[listener]))

@@ -18,14 +18,10 @@ from typing import Self
 
 import psutil
 
-from embedded import machine
+from stages import machine
 
 BACKENDS = Path(__file__).parent / "backends"
-SHARED = (
-    BACKENDS / "engine_batch.py",
-    Path(__file__).parent / "engines.py",
-    Path(__file__).parent / "machine.py",
-)
+STAGES = Path(__file__).parents[1] / "stages"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 PREFIX = "upscale"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -226,8 +222,8 @@ def lay_out_backends(wheel: Wheel, folder: Path) -> None:
     shutil.copy2(wheel.stub, folder / "python" / "triton_python_backend_stub")
     for backend in sorted(path for path in BACKENDS.iterdir() if (path / "model.py").is_file()):
         shutil.copytree(backend, folder / backend.name, ignore=ignore)
-        for shared in SHARED:  # a backend is a folder of its own
-            shutil.copy2(shared, folder / backend.name)
+        # A backend is a folder of its own.
+        shutil.copytree(STAGES, folder / backend.name / "stages", ignore=ignore)
 
 
 def environment(wheel: Wheel) -> dict[str, str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from torch import nn
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from embedded import machine
 from export.aoti_engine import export_aoti, load_aoti
 from export.checkpoint import Checkpoint
 from export.engine_choice import Choice, Engine, has_gpu
@@ -18,6 +17,7 @@ from export.precision import in_precision
 from export.tensorrt_engine import export_tensorrt, load_tensorrt
 from export.triton_config import read_config, write_config
 from export.zero_weights import without_zero_weights
+from stages import machine
 
 WARM_SIDE = 64  # of the latents
 FILES = {

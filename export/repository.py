@@ -10,23 +10,18 @@ from pathlib import Path
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
-from embedded.integrity import MANIFEST, sums
 from export.checkpoint import Checkpoint
 from export.engine_choice import Choice
 from export.engines import describe, fit_config, write_engine
 from export.errors import ExportError
 from export.exactness import CHECK_SIZES, check_error
+from export.manifest import MANIFEST, sums
 from export.networks import networks_of
 from export.preview import write_preview
 from export.triton_config import read_config, write_config
 
-SOURCES = Path(__file__).parent.parent / "model_repository"
-EMBEDDED = Path(__file__).parent.parent / "embedded"
-SHARED = {  # by file, the models into whose folders it goes
-    SOURCES / "tiles.py": ("denoise", "decode"),
-    EMBEDDED / "engines.py": ("denoise",),
-    EMBEDDED / "machine.py": ("denoise",),
-}
+ROOT = Path(__file__).parents[1]
+SOURCES, STAGES = ROOT / "model_repository", ROOT / "stages"
 TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -61,16 +56,17 @@ def export_repository(
 
 
 def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
-    """Copy the models of model_repository/ that this checkpoint has."""
+    """Copy the models that this checkpoint has, and stages/ into those in Python."""
+    ignore = shutil.ignore_patterns("__pycache__")
     served = {network.name for network in networks_of(checkpoint)}
     for source in sorted(path for path in SOURCES.iterdir() if path.is_dir()):
         if source.name == "safety_checker" and source.name not in served:
             continue
-        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / source.name / "1").mkdir(exist_ok=True)  # Triton asks for a version of all
-    for path, models in SHARED.items():
-        for model in models:
-            shutil.copyfile(path, folder / model / "1" / path.name)
+        shutil.copytree(source, folder / source.name, ignore=ignore)
+        version_folder = folder / source.name / "1"
+        version_folder.mkdir(exist_ok=True)  # Triton asks for a version of all
+        if (version_folder / "model.py").is_file():
+            shutil.copytree(STAGES, version_folder / "stages", ignore=ignore)
 
 
 def export_engines(

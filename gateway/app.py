@@ -7,23 +7,23 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from gateway.backends import Backends
-from gateway.capacity import Capacity
-from gateway.entrance import Entrance
 from gateway.errors import ErrorAnswers, add_error_handlers
-from gateway.media_route import media_router
-from gateway.media_store import LocalMedia, media_store
-from gateway.metrics import Metrics
-from gateway.openapi import follow_contract
-from gateway.operations import operations_router
-from gateway.page import PageFiles, page_router
-from gateway.request_log import RequestLog
+from gateway.http.capacity import Capacity
+from gateway.http.entrance import Entrance
+from gateway.http.request_log import RequestLog
+from gateway.results.store import LocalResults, result_store
+from gateway.routes.openapi import follow_contract
+from gateway.routes.operations import operations_router
+from gateway.routes.page import PageFiles, page_router
+from gateway.routes.results import results_router
+from gateway.routes.upscale import upscale_router
 from gateway.settings import Settings
-from gateway.traces import TELEMETRY, traces_sent
-from gateway.upscale import upscale_router
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import TELEMETRY, traces_sent
+from gateway.triton.pool import TritonPool
 
 
-def create_app(settings: Settings, backends: Backends) -> FastAPI:
+def create_app(settings: Settings, backends: TritonPool) -> FastAPI:
     """The application; in the background it watches whether Triton serves.
 
     Raises ConfigurationError when results cannot go where the settings say.
@@ -51,11 +51,11 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
     )
     capacity = Capacity(settings.max_in_progress, settings.max_waiting)
     answers = ErrorAnswers(settings.error_profile)
-    media = media_store(settings)
+    media = result_store(settings)
     metrics = Metrics(capacity)
     app.include_router(upscale_router(settings, backends, capacity, media, answers))
-    if isinstance(media, LocalMedia):
-        app.include_router(media_router(media))
+    if isinstance(media, LocalResults):
+        app.include_router(results_router(media))
     app.include_router(operations_router(settings, backends, metrics, answers))
     files = PageFiles(settings)
     app.include_router(page_router(files))

@@ -11,9 +11,9 @@ UpscaleError
     Stopping              the server ends before the request could
   NotReady                no model is being served yet, or no longer
   RequestTimeout          the whole request took too long
-  BackendError            Triton failed; its words stay in the log
+  TritonFailed            Triton failed; its words stay in the log
     ConnectionLost        it could not be reached, or it or a process of its ended
-  MediaError              the result has no place; the reason stays in the log
+  StoreFailed              the result has no place; the reason stays in the log
 """
 
 import logging
@@ -105,18 +105,18 @@ class RequestTimeout(UpscaleError):
         )
 
 
-class BackendError(UpscaleError):
+class TritonFailed(UpscaleError):
     """Triton failed or could not be reached."""
 
     def __init__(self) -> None:
         super().__init__("The upscaling backend failed; try again.")
 
 
-class ConnectionLost(BackendError):
+class ConnectionLost(TritonFailed):
     """The connection to Triton failed before an answer, or Triton ends."""
 
 
-class MediaError(UpscaleError):
+class StoreFailed(UpscaleError):
     """The store of results failed, is full or could not be reached."""
 
     def __init__(self) -> None:
@@ -140,8 +140,8 @@ STATUSES = {
     InsufficientCapacity: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.TOO_MANY_REQUESTS),
     NotReady: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
     RequestTimeout: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.GATEWAY_TIMEOUT),
-    BackendError: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
-    MediaError: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
+    TritonFailed: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
+    StoreFailed: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
     UpscaleError: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR),
 }
 
@@ -173,9 +173,9 @@ class ErrorAnswers:
         if not isinstance(error, UpscaleError):
             logger.error("a request failed unexpectedly", exc_info=error)
             return error_response(500, "The server failed unexpectedly; the fault is in its log.")
-        if isinstance(error, BackendError):
+        if isinstance(error, TritonFailed):
             logger.error("Triton failed: %s", error.__cause__)
-        if isinstance(error, MediaError):
+        if isinstance(error, StoreFailed):
             logger.error("a result could not be stored: %r", error.__cause__)
         return error_response(self.status(error), str(error), error.headers)
 

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-import tiles
 from PIL import Image
 
 from benchmarks import growth
 from benchmarks.growth import Case, Measured, Result, Series, fitted, report
+from stages import tiles
 
 
 @pytest.mark.parametrize("side", [8, 61, 128, 129, 240, 256, 512, 1024])

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from benchmarks import perf_analyzer
 from benchmarks.perf_analyzer import Load, PerfAnalyzerError, find, read, reason
 from benchmarks.triton_load import ENGINES, STAGES, Sweep
-from cli import app
+from cli.__main__ import app
 from tests.photographs import photograph
 from tests.server import Server
 

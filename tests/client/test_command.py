@@ -12,7 +12,7 @@ import pytest
 from fastapi import Response
 from typer.testing import CliRunner, Result
 
-from cli import app
+from cli.__main__ import app
 from tests.client.loopback import (
     SIGNATURES,
     Answer,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from embedded import engines, machine, triton
+from embedded import triton
 
 
 class Tensor:
@@ -40,9 +40,7 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     stand_in.TritonModelException = TritonModelException
     stand_in.get_input_tensor_by_name = lambda request, name: Tensor(name, request[name])
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", stand_in)
-    monkeypatch.setitem(sys.modules, "machine", machine)
-    monkeypatch.setitem(sys.modules, "engines", engines)
-    monkeypatch.delitem(sys.modules, "engine_batch", raising=False)
+    monkeypatch.delitem(sys.modules, "stages.engine_batch", raising=False)
     monkeypatch.setattr(sys, "path", list(sys.path))  # the backend adds its folder
     path: Path = triton.BACKENDS / name / "model.py"
     spec = importlib.util.spec_from_file_location(f"{name}_backend", path)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from embedded import default_repository as default
-from gateway.server import ServeError
+from gateway.serve import ServeError
 
 
 def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

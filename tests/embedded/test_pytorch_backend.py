@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.machine import describe
+from stages.machine import describe
 from tests.embedded.backends import load
 
 

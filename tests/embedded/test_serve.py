@@ -14,8 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from embedded.integrity import record
 from embedded.triton import sweep
+from export.manifest import record
 from tests.faults.parts import left_behind, part_of, parts_of
 from tests.photographs import file_of, photograph
 from tests.server import ROOT, Server, wait_until

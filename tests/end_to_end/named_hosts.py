@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from cli import app
+from cli.__main__ import app
 
 getaddrinfo = socket.getaddrinfo
 

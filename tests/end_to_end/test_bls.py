@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tritonclient.grpc import InferenceServerClient
 
-from embedded.integrity import record
 from embedded.triton import Triton
+from export.manifest import record
 from tests.photographs import file_of, photograph
 from tests.server import Server, wait_until
 from tests.unet_parameter import set_unet

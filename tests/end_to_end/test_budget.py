@@ -23,9 +23,9 @@ from fastapi import FastAPI
 
 import gateway
 from gateway.app import create_app
-from gateway.backends import Backends
 from gateway.settings import Settings
-from gateway.triton import TritonClient
+from gateway.triton.client import TritonClient
+from gateway.triton.pool import TritonPool
 from tests.photographs import file_of, photograph
 from tests.server import Server
 
@@ -127,7 +127,7 @@ async def count_lines(server: Server) -> int:
 @asynccontextmanager
 async def gateway_to(triton_url: str) -> AsyncIterator[FastAPI]:
     """The gateway in this process, ready."""
-    backends = Backends(TritonClient, 3600.0)
+    backends = TritonPool(TritonClient, 3600.0)
     try:
         await backends.add(triton_url).readiness.reach()
         yield create_app(Settings.from_environment(), backends)

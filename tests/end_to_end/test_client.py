@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli import app
+from cli.__main__ import app
 from tests.photographs import file_of, photograph
 from tests.server import Server
 

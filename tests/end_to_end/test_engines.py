@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from embedded.default_repository import CHECKPOINT
-from embedded.integrity import record
+from export.manifest import record
 from export.triton_config import read_config
 from tests.end_to_end.test_ensemble import infer
 from tests.photographs import photograph

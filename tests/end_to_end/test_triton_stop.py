@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from embedded.triton import Triton
-from gateway.errors import BackendError
-from gateway.triton import Progress, TritonClient, UpscaleInputs
+from gateway.errors import TritonFailed
+from gateway.triton.client import Progress, TritonClient, UpscaleInputs
 
 STEPS = 3
 INPUTS = UpscaleInputs(np.zeros((8, 8, 3), np.uint8), "", "", 0, STEPS, 1.0, 20, safety_check=False)
@@ -18,7 +18,7 @@ INPUTS = UpscaleInputs(np.zeros((8, 8, 3), np.uint8), "", "", 0, STEPS, 1.0, 20,
 async def make_pictures(url: str, count: int) -> None:
     client = TritonClient(url)
     for _ in range(600):  # until it serves
-        with contextlib.suppress(BackendError):
+        with contextlib.suppress(TritonFailed):
             await client.upscale(INPUTS, 60)
             break
         await asyncio.sleep(0.1)

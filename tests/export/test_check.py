@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from cli import app
+from cli.__main__ import app
 from export import check
 from export.checkpoint import load_checkpoint
 from export.networks import NETWORKS

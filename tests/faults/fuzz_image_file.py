@@ -9,9 +9,9 @@ import warnings
 
 import atheris
 
-with atheris.instrument_imports(include=["PIL", "gateway.image_file", "gateway.image_cost"]):
+with atheris.instrument_imports(include=["PIL", "gateway.images.read", "gateway.images.cost"]):
     from gateway.errors import InvalidImage
-    from gateway.image_file import read_image
+    from gateway.images.read import read_image
 
 MAX_PIXELS = 2**16
 

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from gateway.readiness import Readiness
+from gateway.triton.readiness import Readiness
 from tests.faults.memory import MIB, bounded
 from tests.faults.raw_http import END, answer, connection, form, head, is_cut, part, request
 from tests.gateway.test_app import FakeTriton, run

@@ -12,8 +12,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from gateway.errors import InvalidImage
-from gateway.image_file import read_image
-from gateway.media import OutputFormat, encode
+from gateway.images.read import read_image
+from gateway.images.write import OutputFormat, encode
 from tests.faults.hostile_images import HOSTILE, png_chunk
 from tests.faults.image_files import FILES, PHOTO, PIXELS
 from tests.faults.memory import MIB, bounded

@@ -17,8 +17,8 @@ import structlog
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from gateway.log import configure_log
-from gateway.readiness import Readiness
+from gateway.telemetry.log import configure_log
+from gateway.triton.readiness import Readiness
 from tests.faults.raw_http import answer, connection
 from tests.gateway.test_app import FakeTriton, post, run
 from tests.photographs import file_of, photograph

@@ -10,12 +10,12 @@ import pytest
 from httpx_sse import EventSource
 
 from gateway.app import create_app
-from gateway.backends import Backends
-from gateway.errors import BackendError, InsufficientCapacity
-from gateway.metrics import ModelStatistics
-from gateway.readiness import Readiness
+from gateway.errors import InsufficientCapacity, TritonFailed
 from gateway.settings import Settings
-from gateway.triton import OnProgress, Progress, ServedModel, Upscaled, UpscaleInputs
+from gateway.telemetry.metrics import ModelStatistics
+from gateway.triton.client import OnProgress, Progress, ServedModel, Upscaled, UpscaleInputs
+from gateway.triton.pool import TritonPool
+from gateway.triton.readiness import Readiness
 from tests.photographs import file_of, photograph
 
 IMAGE = file_of(photograph("cat", 8, 8))
@@ -78,7 +78,7 @@ Use = Callable[[httpx.AsyncClient, FakeTriton, Readiness], Awaitable[None]]
 def run(use: Use, **settings: Any) -> None:
     async def main() -> None:
         triton = FakeTriton()
-        backends = Backends(lambda _: triton, 3.0)  # type: ignore[arg-type, return-value]
+        backends = TritonPool(lambda _: triton, 3.0)  # type: ignore[arg-type, return-value]
         readiness = backends.add("triton:8001").readiness
         app = create_app(Settings(**settings), backends)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -109,10 +109,10 @@ def test_nothing_is_served_before_the_first_picture() -> None:
 
 
 def test_readiness_waits_for_a_picture_not_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.readiness.POLL_INTERVAL_S", 0.001)
+    monkeypatch.setattr("gateway.triton.readiness.POLL_INTERVAL_S", 0.001)
 
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
-        triton.error = BackendError()
+        triton.error = TritonFailed()
         reaching = asyncio.create_task(readiness.reach())
         while len(triton.inputs) < 3:
             await asyncio.sleep(0.001)
@@ -143,7 +143,7 @@ def test_defaults_of_the_model_are_filled_in() -> None:
     ("error", "message"),
     [
         (InsufficientCapacity(), "insufficient capacity"),
-        (BackendError(), "The upscaling backend failed"),
+        (TritonFailed(), "The upscaling backend failed"),
         (ZeroDivisionError("inside"), "failed unexpectedly"),
     ],
 )
@@ -288,7 +288,7 @@ def test_who_watches_gets_errors_as_events(error: Exception, status: int, messag
 
 
 def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.events.HEARTBEAT_S", 0.01)
+    monkeypatch.setattr("gateway.routes.events.HEARTBEAT_S", 0.01)
 
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from gateway.errors import (
     STATUSES,
-    BackendError,
     BodyTooLarge,
     ErrorAnswers,
     ErrorProfile,
@@ -13,9 +12,10 @@ from gateway.errors import (
     InsufficientCapacity,
     InvalidImage,
     InvalidRequest,
-    MediaError,
     NotReady,
     RequestTimeout,
+    StoreFailed,
+    TritonFailed,
     Unauthorized,
     UploadTimeout,
     UpscaleError,
@@ -34,8 +34,8 @@ ROWS = {
     Unauthorized: "no bearer token, or a wrong one",
     InsufficientCapacity: BUSY,
     NotReady: UNAVAILABLE,
-    BackendError: UNAVAILABLE,
-    MediaError: UNAVAILABLE,
+    TritonFailed: UNAVAILABLE,
+    StoreFailed: UNAVAILABLE,
     RequestTimeout: "the request took too long",
     UpscaleError: "a fault of ours",
 }
@@ -59,7 +59,7 @@ def test_an_error_has_the_status_of_the_nearest_class_in_the_table() -> None:
     assert answers.status(InvalidImage("x")) == 400
     assert answers.status(ImageTooLarge("x")) == 413
     assert answers.status(InsufficientCapacity()) == 429
-    assert answers.status(BackendError()) == 503
+    assert answers.status(TritonFailed()) == 503
 
 
 def test_only_plain_faults_of_ours_fall_through_to_the_last_row() -> None:

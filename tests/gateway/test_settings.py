@@ -72,7 +72,11 @@ def shown(default: object) -> str:
 
 
 def test_settings_that_documents_name_exist() -> None:
-    files = [ROOT / "cli.py", *ROOT.glob("model_repository/*/1/*.py"), *ROOT.glob("docker/**/*")]
+    files = [
+        *ROOT.glob("cli/*.py"),
+        *ROOT.glob("model_repository/*/1/*.py"),
+        *ROOT.glob("docker/**/*"),
+    ]
     code = "".join(path.read_text() for path in files if path.is_file())
     for document in (README, *ROOT.glob("docs/*.md")):
         for name in re.findall(r"\b[A-Z]+(?:_[A-Z0-9]+)+\b", document.read_text()):

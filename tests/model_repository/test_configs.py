@@ -1,7 +1,5 @@
 """The configurations agree with each other."""
 
-from pathlib import Path
-
 import pytest
 
 from export.networks import NETWORKS
@@ -38,10 +36,3 @@ def test_the_ensembles_tensors_are_those_of_its_stages() -> None:
         assert unused == ({"progress", "preview"} if step.model_name == "denoise" else set())
         types.update({value: outputs[key] for key, value in step.output_map.items()})
     assert {t.name: t.data_type for t in ensemble.output}.items() <= types.items()
-
-
-def test_sibling_modules_have_names_of_their_own() -> None:
-    """Triton puts the version folder on sys.path, and so do the tests."""
-    stems = [path.stem for path in SOURCES.glob("*/1/*.py") if path.name != "model.py"]
-    assert len(stems) == len(set(stems))
-    assert all(not (Path(__file__).parents[2] / f"{stem}.py").exists() for stem in stems)

@@ -12,8 +12,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # Triton adds the model's folder, not this one
 
-from engine_batch import device_of, respond
-from engines import OnnxEngine
+from stages.engine_batch import device_of, respond
+from stages.engines import OnnxEngine
 
 
 class TritonPythonModel:

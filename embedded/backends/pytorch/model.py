@@ -15,9 +15,9 @@ import triton_python_backend_utils as pb_utils
 
 sys.path.insert(0, str(Path(__file__).parent))  # Triton adds the model's folder, not this one
 
-from engine_batch import device_of, respond
-from engines import AotiEngine, Batch
-from machine import refusal
+from stages.engine_batch import device_of, respond
+from stages.engines import AotiEngine, Batch
+from stages.machine import refusal
 
 
 class TritonPythonModel:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from clip_pixels import ClipPixels
-from mosaic import SCALE, Mosaic
 from numpy.typing import NDArray
+
+from stages.clip_pixels import ClipPixels
+from stages.mosaic import SCALE, Mosaic
 
 
 class EngineError(Exception):

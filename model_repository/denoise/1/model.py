@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
-from admission import Admission
-from ddim import Schedules
 from diffusers import DDIMScheduler, DDPMScheduler
-from job import Caller, InvalidRequest, Job, Progress, Request
-from loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
-from preview import Preview
-from unet import load_unet
+
+from stages.admission import Admission
+from stages.job import Caller, InvalidRequest, Job, Progress, Request
+from stages.loop import DeadlineExceeded, DenoiseLoop, InsufficientCapacity
+from stages.preview import Preview
+from stages.schedules import Schedules
+from stages.unet import load_unet
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from prompt_tokens import PromptTokens
+
+from stages.prompt_tokens import PromptTokens
 
 
 class TritonPythonModel:

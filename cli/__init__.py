@@ -1,0 +1,1 @@
+"""The command `upscale`: a file for each of its commands."""

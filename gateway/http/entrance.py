@@ -1,0 +1,103 @@
+"""What a request must pass before its body is read: token, length, a place; then a clock runs."""
+
+import asyncio
+import secrets
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import (
+    BodyTooLarge,
+    ErrorAnswers,
+    Unauthorized,
+    UploadTimeout,
+    UpscaleError,
+)
+from gateway.http.capacity import Capacity
+from gateway.settings import Settings
+from gateway.telemetry.metrics import CLIENT_CLOSED_REQUEST
+
+PATHS = ("/upscale", "/upscale/")
+
+
+def is_upscale(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a request, by its ASGI scope, is one to make a picture."""
+    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in PATHS
+
+
+class Entrance:
+    """ASGI middleware before `POST /upscale`; refusals cost no more than the request's head.
+
+    It leaves the time, in seconds of the event loop's clock, by which the request must be answered
+    in `request.state.deadline`.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, capacity: Capacity, answers: ErrorAnswers
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._capacity = capacity
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_upscale(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            headers = Headers(scope=scope)
+            self._check_token(headers.get("authorization", ""))
+            self._check_length(headers.get("content-length", ""))
+            with self._capacity.place():
+                await self._enter(scope, receive, send)
+        except UpscaleError as error:  # ours: what the application raises, it answers itself
+            await self._answers.of(error)(scope, receive, send)
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        now = asyncio.get_running_loop().time()
+        scope.setdefault("state", {})["deadline"] = now + self._settings.request_timeout_s
+        body_deadline = now + self._settings.upload_timeout_s
+        received = 0
+        is_complete = False
+
+        async def bounded() -> Message:
+            nonlocal received, is_complete
+            if is_complete:  # from here on, receive waits for the client to go away
+                return await receive()
+            try:
+                async with asyncio.timeout_at(body_deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise self._while_parsing(UploadTimeout(self._settings.upload_timeout_s)) from None
+            if message["type"] == "http.disconnect":
+                raise HTTPException(CLIENT_CLOSED_REQUEST, "The client went away.")
+            received += len(message.get("body", b""))
+            is_complete = not message.get("more_body", False)
+            if received > self._settings.max_body_bytes:
+                raise self._while_parsing(BodyTooLarge(self._settings.max_body_bytes))
+            return message
+
+        await self._app(scope, bounded, send)
+
+    def _while_parsing(self, error: UpscaleError) -> HTTPException:
+        """FastAPI lets only this exception out of the parsing of a body."""
+        headers = {**error.headers, "Connection": "close"}
+        return HTTPException(self._answers.status(error), str(error), headers)
+
+    def _check_token(self, authorization: str) -> None:
+        expected = self._settings.auth_token
+        if expected is None:
+            return
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not secrets.compare_digest(
+            token.strip().encode("latin-1"), expected.get_secret_value().encode()
+        ):
+            raise Unauthorized
+
+    def _check_length(self, announced: str) -> None:
+        # Python reads no number of thousands of digits.
+        if announced.isdecimal() and float(announced) > self._settings.max_body_bytes:
+            raise BodyTooLarge(self._settings.max_body_bytes)

@@ -1,0 +1,27 @@
+"""The served OpenAPI document, word for word the contract's where the contract speaks."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from gateway.routes.upscale import MAX_SEED, MIN_SEED
+
+
+def follow_contract(app: FastAPI) -> None:
+    """Write a few schemas as ai-runner's OpenAPI does; FastAPI has newer words for the same."""
+    document = app.openapi()
+    schemas = document["components"]["schemas"]
+    body: dict[str, Any] = schemas["Body_genUpscale"]["properties"]
+    image = body["image"]
+    image["format"] = "binary"
+    del image["contentMediaType"]
+    for field in body.values():  # a form leaves a field out where JSON says null
+        if "anyOf" in field:
+            field.update(next(kind for kind in field.pop("anyOf") if kind["type"] != "null"))
+    # FastAPI makes floats of bounds, and no float is as near to 2^63 as the largest seed.
+    body["seed"].update(minimum=MIN_SEED, maximum=MAX_SEED)
+    detail = schemas["HTTPError"]["properties"]["detail"]
+    detail["allOf"] = [{"$ref": detail.pop("$ref")}]
+    answer = document["paths"]["/upscale"]["post"]["responses"]["200"]
+    answer["content"]["application/json"]["schema"]["x-speakeasy-name-override"] = "data"
+    document["security"] = []

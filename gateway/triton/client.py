@@ -1,0 +1,261 @@
+"""The three stages over Triton's gRPC. Tensor names appear here and in the repository only."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput, InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from gateway.errors import (
+    ConnectionLost,
+    ImageTooLarge,
+    InsufficientCapacity,
+    TritonFailed,
+    UpscaleError,
+)
+from gateway.http.request_id import current_id
+from gateway.telemetry.durations import timed
+from gateway.telemetry.metrics import ModelStatistics
+from gateway.telemetry.traces import trace_headers
+
+CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # A Triton that is started again is to be found soon; by default the pause grows to minutes.
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+# gRPC's words for a connection that could not be made or broke. Triton itself says UNAVAILABLE too,
+# of a model that is not loaded.
+BROKEN = (
+    "failed to connect",
+    "Socket closed",
+    "Connection reset",
+    "recvmsg",
+    "GOAWAY",
+    "End of TCP",
+)
+# Triton's words when the process of a Python model has ended, which it never starts again, and when
+# it was asked to end: then its stages can call no engine any more, also for what they work on.
+ENDED = ("Stub process", "Server not ready", "no available versions", "not at ready state")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What the export wrote into the configuration of `upscale`."""
+
+    model_id: str
+    num_inference_steps: int
+    guidance_scale: float
+    noise_level: int
+    max_noise_level: int
+    has_safety_checker: bool
+    prompt_has_effect: bool
+
+
+@dataclass(frozen=True)
+class UpscaleInputs:
+    """One request, its defaults filled in. image: RGB uint8 [H, W, 3]."""
+
+    image: NDArray[np.uint8]
+    prompt: str
+    negative_prompt: str
+    seed: int
+    num_inference_steps: int
+    guidance_scale: float
+    noise_level: int
+    safety_check: bool
+
+
+@dataclass(frozen=True)
+class Upscaled:
+    """image: RGB uint8 [4H, 4W, 3]. nsfw: False too when no check was asked for."""
+
+    image: NDArray[np.uint8]
+    nsfw: bool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """step of steps are done; tiles count as steps. preview: RGB uint8 [h, w, 3], at times."""
+
+    step: int
+    steps: int
+    preview: NDArray[np.uint8] | None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class TritonClient:
+    """Calls encode, denoise and decode one after the other.
+
+    Not the ensemble: cancelling that does not stop the stage that runs (Triton server #6739), while
+    cancelling a stream to denoise does within a step.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = InferenceServerClient(url, channel_args=CHANNEL_OPTIONS)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def live(self) -> None:
+        """Return when Triton answers. Raises TritonFailed when it cannot be reached."""
+        try:
+            await self._client.is_server_live()
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _translated(error) from error
+
+    async def served_model(self) -> ServedModel:
+        """Raises TritonFailed while Triton does not serve `upscale`."""
+        try:
+            response = await self._client.get_model_config("upscale")
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _translated(error) from error
+        values = {key: value.string_value for key, value in response.config.parameters.items()}
+        return ServedModel(
+            model_id=values["model_id"],
+            num_inference_steps=int(values["num_inference_steps"]),
+            guidance_scale=float(values["guidance_scale"]),
+            noise_level=int(values["noise_level"]),
+            max_noise_level=int(values["max_noise_level"]),
+            has_safety_checker=values["safety_checker"] != "none",
+            # Repositories that were exported before there was such a model do not say.
+            prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
+        )
+
+    async def statistics(self) -> list[ModelStatistics]:
+        """Of every model but the ensemble, which has none of its own. Raises TritonFailed."""
+        try:
+            response = await self._client.get_inference_statistics()
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _translated(error) from error
+        return [
+            ModelStatistics(
+                name=model.name,
+                rows=model.inference_count,
+                executions=model.execution_count,
+                compute_s=sum(batch.compute_infer.ns for batch in model.batch_stats) / 1e9,
+                queue_s=model.inference_stats.queue.ns / 1e9,
+            )
+            for model in response.model_stats
+            if model.name != "upscale"
+        ]
+
+    async def upscale(
+        self,
+        inputs: UpscaleInputs,
+        timeout_s: float,
+        on_progress: OnProgress | None = None,
+        preview_every: int = 0,
+    ) -> Upscaled:
+        """Encode, denoise, decode. Cancelling it cancels the stage that runs.
+
+        timeout_s: after which denoise drops the job. on_progress: called after every step, with a
+        preview after every so many. Raises InsufficientCapacity, ImageTooLarge or
+        TritonFailed.
+        """
+        try:
+            with timed("encode"):
+                prompts = await self._encode(inputs)
+            with timed("denoise"):
+                latents = await self._denoise(
+                    inputs, prompts, timeout_s, on_progress, preview_every
+                )
+            with timed("decode"):
+                return await self._decode(latents)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _translated(error) from error
+
+    async def _encode(self, inputs: UpscaleInputs) -> InferResult:
+        texts = {"prompt": inputs.prompt, "negative_prompt": inputs.negative_prompt}
+        tensors = [
+            _tensor(name, [text.encode("utf-8", "replace")], np.object_)
+            for name, text in texts.items()
+        ]
+        return await self._infer("encode", tensors)
+
+    async def _denoise(
+        self,
+        inputs: UpscaleInputs,
+        prompts: InferResult,
+        timeout_s: float,
+        on_progress: OnProgress | None,
+        preview_every: int,
+    ) -> InferResult:
+        request = {
+            "model_name": "denoise",
+            "request_id": current_id(),
+            "inputs": [
+                _tensor("image", inputs.image, np.uint8),
+                *(
+                    _tensor(name, prompts.as_numpy(name), np.float32)
+                    for name in ("prompt_embeds", "negative_prompt_embeds")
+                ),
+                _tensor("seed", [inputs.seed], np.int64),
+                _tensor("num_inference_steps", [inputs.num_inference_steps], np.int32),
+                _tensor("guidance_scale", [inputs.guidance_scale], np.float32),
+                _tensor("noise_level", [inputs.noise_level], np.int32),
+                _tensor("safety_check", [inputs.safety_check], np.bool_),
+            ],
+            "timeout": int(timeout_s * 1e6),  # microseconds, in Triton's request parameters
+        }
+        if on_progress is not None:
+            request["parameters"] = {"progress": True, "preview_every": preview_every}
+
+        async def requests() -> AsyncIterator[dict[str, Any]]:
+            yield request
+
+        answer: InferResult | None = None
+        responses = self._client.stream_infer(requests(), headers=trace_headers())
+        try:
+            async for result, error in responses:
+                if error is not None:
+                    raise error
+                progress = result.as_numpy("progress")
+                if progress is None:
+                    # The last; Triton ends the stream. A stream that is cancelled now leaves
+                    # something behind in Triton that keeps it from ending in time.
+                    answer = result
+                elif on_progress is not None:
+                    step, steps = map(int, progress)
+                    on_progress(Progress(step, steps, result.as_numpy("preview")))
+        finally:
+            responses.cancel()
+        if answer is None:
+            raise InferenceServerException("denoise closed the stream without an answer")
+        return answer
+
+    async def _decode(self, latents: InferResult) -> Upscaled:
+        dtypes = {"latents": np.float32, "image_size": np.int32, "safety_check": np.bool_}
+        tensors = [_tensor(name, latents.as_numpy(name), dtype) for name, dtype in dtypes.items()]
+        result = await self._infer("decode", tensors)
+        return Upscaled(image=result.as_numpy("upscaled"), nsfw=bool(result.as_numpy("nsfw")[0]))
+
+    async def _infer(self, model: str, tensors: list[InferInput]) -> InferResult:
+        return await self._client.infer(
+            model, tensors, request_id=current_id(), headers=trace_headers()
+        )
+
+
+def _tensor(name: str, values: Any, dtype: Any) -> InferInput:
+    array = np.asarray(values, dtype)
+    tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+    tensor.set_data_from_numpy(array)
+    return tensor
+
+
+def _translated(error: Exception) -> UpscaleError:
+    """Triton says UNAVAILABLE for a full queue, a restricted API and a dead server alike."""
+    if "insufficient capacity" in str(error):
+        return InsufficientCapacity()
+    if isinstance(error, InferenceServerException) and "too large for this server" in str(error):
+        return ImageTooLarge(f"The {error.message()}")
+    if any(words in str(error) for words in BROKEN + ENDED):
+        return ConnectionLost()
+    return TritonFailed()

@@ -1,0 +1,200 @@
+"""Whether a request would be served: shown by serving one, again and again."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import numpy as np
+
+from gateway.errors import (
+    InsufficientCapacity,
+    NotReady,
+    TritonFailed,
+    UpscaleError,
+)
+from gateway.triton.client import Progress, ServedModel, TritonClient, UpscaleInputs
+
+POLL_INTERVAL_S = 0.25
+TRIAL_TIMEOUT_S = 60.0
+STATISTICS_TIMEOUT_S = 2.0
+LIVE_TIMEOUT_S = 5.0  # costs Triton no work, so it answers at once however busy it is
+TRIAL_SIDE = 8  # pixels
+# One tile, which is what engines work on: what they do once for a size is done before a request.
+WARM_UP_SIDE, WARM_UP_TIMEOUT_S = 128, 600.0
+# A trial that takes so much longer than the first one, beside requests than the warm-up, while no
+# engine ends a call, has met a stage that is dead or stands still and gives no error. No call takes
+# longer: it has at most eight tiles. denoise, which runs the UNet itself, tells a trial that
+# waits for its turn of its rounds.
+STALL_TIMEOUT_S, STALL_TIMEOUT_FACTOR = 4.0, 10.0
+logger = logging.getLogger("gateway")
+
+
+class Readiness:
+    """Ready from the first picture that Triton makes until one fails: 8 x 8 pixels in one step.
+
+    Before the first time, and after it was lost, one of 128 x 128 warms the engines up. Triton's
+    own calls stay 200 over a dead stage, so they prove nothing; but a Triton that does not answer
+    them at all stands still. While requests succeed, nothing else is tried.
+
+    interval_s: after which a trial is due where no request has succeeded since, seconds.
+    ready: it is. lost: it was, and Triton has failed since.
+    """
+
+    def __init__(self, triton: TritonClient, interval_s: float) -> None:
+        self._triton = triton
+        self._interval_s = interval_s
+        self._model: ServedModel | None = None
+        self._passed_at = float("-inf")
+        self._requests = 0
+        self._idle_timeout_s = self._busy_timeout_s = TRIAL_TIMEOUT_S
+        self._doubted = asyncio.Event()
+        self.ready = asyncio.Event()
+        self.lost = asyncio.Event()
+        self._is_stalled = False
+
+    @property
+    def model(self) -> ServedModel:
+        """Raises NotReady while nothing is served."""
+        if self._model is None or not self.ready.is_set():
+            raise NotReady
+        return self._model
+
+    @property
+    def status(self) -> str:
+        """In ai-runner's words: LOADING, OK or ERROR."""
+        if self.ready.is_set():
+            return "OK"
+        return "LOADING" if self._model is None else "ERROR"
+
+    async def watch(self) -> None:
+        """Keep it true; runs until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_trials())
+            group.create_task(self._watch_life())
+
+    async def _watch_trials(self) -> None:
+        while True:
+            await self.reach()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s):
+                    await self._doubted.wait()
+            is_fresh = time.monotonic() - self._passed_at < self._interval_s
+            if is_fresh and not self._doubted.is_set():
+                continue
+            self._doubted.clear()
+            if not await self._try() and (self._is_stalled or not await self._try_again()):
+                self.lose()
+
+    async def _watch_life(self) -> None:
+        """Lose a Triton that says nothing at all; what fails otherwise is a trial's to find."""
+        while True:
+            await self.ready.wait()
+            await asyncio.sleep(self._interval_s)
+            try:
+                async with asyncio.timeout(LIVE_TIMEOUT_S):
+                    await self._triton.live()
+            except TimeoutError:
+                logger.error("Triton stands still: no sign of life in %.1f s", LIVE_TIMEOUT_S)
+                self.lose()
+            except TritonFailed:
+                pass
+
+    async def reach(self) -> None:
+        """Try until it works."""
+        while not self.ready.is_set():
+            if not await self._try():
+                await asyncio.sleep(POLL_INTERVAL_S)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Learn from a request: a served one is as good as a trial, a failed one calls for one."""
+        self._requests += 1
+        try:
+            yield
+            self._passed_at = time.monotonic()
+        except TritonFailed:
+            self._doubted.set()
+            raise
+        finally:
+            self._requests -= 1
+
+    async def _try(self) -> bool:
+        """False when Triton fails; a server too busy to answer is none that fails."""
+        began = time.monotonic()
+        is_idle, self._is_stalled = self._requests == 0, False
+        timeout_s = self._idle_timeout_s if is_idle else self._busy_timeout_s
+        executions = await self._executions()
+        rounds: list[Progress] = []
+        try:
+            async with asyncio.timeout(timeout_s):
+                model = await self._triton.served_model()
+                # our timeout ends it before its own
+                await self._triton.upscale(trial(model), 2 * timeout_s, rounds.append)
+            tried = time.monotonic()
+            if not self.ready.is_set():
+                async with asyncio.timeout(WARM_UP_TIMEOUT_S):
+                    await self._triton.upscale(trial(model, WARM_UP_SIDE), 2 * WARM_UP_TIMEOUT_S)
+        except TimeoutError:
+            # Requests, another gateway's too, may keep this Triton busy: then it does not stand
+            # still. One that came during an idle trial may be slower than that allows for.
+            has_lasted = is_idle == (self._requests == 0)
+            is_queued = bool(rounds) and rounds[-1].step == 0
+            is_silent = not is_queued and await self._executions() == executions
+            self._is_stalled = has_lasted and is_silent
+            if self._is_stalled and self.ready.is_set():
+                logger.error("Triton stands still: no answer in %.1f s", timeout_s)
+            return self.ready.is_set() and not self._is_stalled
+        except InsufficientCapacity:
+            return self.ready.is_set()
+        except UpscaleError as error:
+            if self.ready.is_set():
+                logger.error("Triton fails: %s", error.__cause__)
+            return False
+        if not self.ready.is_set():
+            self._idle_timeout_s = stall_timeout_s(tried - began)
+            self._busy_timeout_s = stall_timeout_s(time.monotonic() - tried)
+        self._model = model
+        self._passed_at = time.monotonic()
+        self.lost.clear()
+        self.ready.set()
+        return True
+
+    async def _executions(self) -> int:
+        """Batches of all models so far; 0 when Triton does not say."""
+        try:
+            async with asyncio.timeout(STATISTICS_TIMEOUT_S):
+                return sum(model.executions for model in await self._triton.statistics())
+        except (TritonFailed, TimeoutError):
+            return 0
+
+    async def _try_again(self) -> bool:
+        await asyncio.sleep(POLL_INTERVAL_S)
+        return await self._try()
+
+    def lose(self) -> None:
+        """Triton serves no more, as far as is known."""
+        if self.ready.is_set():
+            self.ready.clear()
+            self.lost.set()
+            self._doubted.set()
+
+
+def stall_timeout_s(lasted_s: float) -> float:
+    """How long a trial may take, where another took lasted_s, before Triton is looked at."""
+    return STALL_TIMEOUT_S + STALL_TIMEOUT_FACTOR * lasted_s
+
+
+def trial(model: ServedModel, side: int = TRIAL_SIDE) -> UpscaleInputs:
+    """A request of one step that goes through every engine; side: pixels."""
+    return UpscaleInputs(
+        image=np.full((side, side, 3), 127, np.uint8),
+        prompt="",
+        negative_prompt="",
+        seed=0,
+        num_inference_steps=1,
+        guidance_scale=model.guidance_scale,
+        noise_level=model.noise_level,
+        safety_check=model.has_safety_checker,
+    )

@@ -1,0 +1,44 @@
+"""What the served document says beyond the contract; tests/end_to_end has the contract itself."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from gateway.app import create_app
+from gateway.settings import Settings
+from gateway.triton.client import TritonClient
+from gateway.triton.pool import TritonPool
+
+
+def document(**settings: Any) -> dict[str, Any]:
+    backends = TritonPool(lambda _: cast(TritonClient, None), 3.0)
+    return create_app(Settings(**settings), backends).openapi()
+
+
+def test_statuses_are_those_of_the_profile() -> None:
+    for profile, expected in {
+        "livepeer": {200, 400, 401, 422, 500},
+        "http": {200, 400, 401, 408, 413, 422, 429, 500, 503, 504},
+    }.items():
+        responses = document(error_profile=profile)["paths"]["/upscale"]["post"]["responses"]
+        assert {int(status) for status in responses} == expected
+
+
+def test_fields_of_a_form_are_never_null_and_bounds_are_exact() -> None:
+    fields = document()["components"]["schemas"]["Body_genUpscale"]["properties"]
+    assert not any("anyOf" in field for field in fields.values())
+    assert (fields["seed"]["minimum"], fields["seed"]["maximum"]) == (-(2**63), 2**63 - 1)
+    assert fields["prompt"]["minLength"] == 1
+
+
+def test_results_have_their_types(tmp_path: Path) -> None:
+    paths = document(media="local", media_dir=tmp_path)["paths"]
+    assert set(paths["/upscale"]["post"]["responses"]["200"]["content"]) == {
+        "application/json",
+        "text/event-stream",
+    }
+    assert set(paths["/media/{name}"]["get"]["responses"]["200"]["content"]) == {
+        "image/png",
+        "image/jpeg",
+        "image/webp",
+    }
+    assert "/media/{name}" not in document()["paths"]

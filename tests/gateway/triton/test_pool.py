@@ -1,0 +1,190 @@
+"""Which Triton gets a request, and what happens when Tritons come and go."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+
+from gateway.errors import ConnectionLost, NotReady, TritonFailed
+from gateway.triton.addresses import addresses_of
+from gateway.triton.client import UpscaleInputs
+from gateway.triton.pool import TritonPool
+from tests.gateway.test_app import FakeTriton
+
+FIRST, SECOND, THIRD = (f"127.0.0.{n}:8001" for n in (1, 2, 3))
+INPUTS = UpscaleInputs(np.zeros((8, 8, 3), np.uint8), "", "", 7, 5, 1.0, 0, safety_check=False)
+
+
+class Name:
+    """A name whose addresses a test sets, and the Triton at each."""
+
+    def __init__(self) -> None:
+        self.addresses = {FIRST, SECOND}
+        self.error: OSError | None = None
+        self.tritons: dict[str, FakeTriton] = {}
+
+    async def resolve(self) -> set[str]:
+        if self.error is not None:
+            raise self.error
+        return set(self.addresses)
+
+    def connect(self, address: str) -> FakeTriton:
+        return self.tritons.setdefault(address, FakeTriton())
+
+    def requests(self, address: str) -> int:
+        """How many it got; trials of readiness have one step."""
+        steps = [inputs.num_inference_steps for inputs in self.tritons[address].inputs]
+        return steps.count(INPUTS.num_inference_steps)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.triton.pool.RESOLVE_INTERVAL_S", 0.002)
+    monkeypatch.setattr("gateway.triton.pool.POLL_INTERVAL_S", 0.001)
+    monkeypatch.setattr("gateway.triton.readiness.POLL_INTERVAL_S", 0.001)
+
+
+def run(use: Callable[[Name, TritonPool], Awaitable[None]]) -> None:
+    async def main() -> None:
+        name = Name()
+        backends = TritonPool(name.connect, 0.005, name.resolve)  # type: ignore[arg-type]
+        watching = asyncio.create_task(backends.watch())
+        async with asyncio.timeout(10):
+            await until(lambda: len(ready(backends)) == 2)
+            await use(name, backends)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left
+
+    asyncio.run(main())
+
+
+def ready(backends: TritonPool) -> set[str]:
+    return {backend.address for backend in backends.ready()}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def upscale(backends: TritonPool) -> None:
+    await backends.upscale(INPUTS, asyncio.get_running_loop().time() + 5, None, 0)
+
+
+def test_requests_are_spread_over_all() -> None:
+    async def use(name: Name, backends: TritonPool) -> None:
+        for _ in range(6):  # one after the other: none is in flight at the next
+            await upscale(backends)
+        assert name.requests(FIRST) == name.requests(SECOND) == 3
+
+    run(use)
+
+
+def test_a_request_goes_where_the_fewest_are_in_flight() -> None:
+    async def use(name: Name, backends: TritonPool) -> None:
+        name.tritons[FIRST].delay_s = 0.3
+        await asyncio.gather(*(upscale(backends) for _ in range(2)))  # one each
+        slow = [asyncio.create_task(upscale(backends)) for _ in range(2)]
+        await asyncio.sleep(0.05)  # the second has answered, the first has not
+        for _ in range(4):
+            await upscale(backends)
+        assert name.requests(FIRST) == 2
+        await asyncio.gather(*slow)
+
+    run(use)
+
+
+def test_a_lost_connection_is_tried_elsewhere_once() -> None:
+    async def use(name: Name, backends: TritonPool) -> None:
+        name.tritons[FIRST].error = ConnectionLost()
+        for _ in range(3):
+            await upscale(backends)
+        assert name.requests(FIRST) == 1
+        assert name.requests(SECOND) == 3
+        assert ready(backends) == {SECOND}
+        name.tritons[FIRST].error = None
+        await until(lambda: len(ready(backends)) == 2)
+        await upscale(backends)
+        assert name.requests(FIRST) == 2
+
+    run(use)
+
+
+def test_another_failure_is_not_tried_again() -> None:
+    async def use(name: Name, backends: TritonPool) -> None:
+        for triton in name.tritons.values():
+            triton.error = TritonFailed()
+        with pytest.raises(TritonFailed):
+            await upscale(backends)
+        assert name.requests(FIRST) + name.requests(SECOND) == 1
+
+    run(use)
+
+
+def test_a_new_address_is_found() -> None:
+    async def use(name: Name, backends: TritonPool) -> None:
+        name.addresses.add(THIRD)
+        await until(lambda: len(ready(backends)) == 3)
+        for _ in range(3):
+            await upscale(backends)
+        assert name.requests(THIRD) == 1
+
+    run(use)
+
+
+def test_an_address_that_is_gone_finishes_what_it_has() -> None:
+    async def use(name: Name, backends: TritonPool) -> None:
+        for triton in name.tritons.values():
+            triton.delay_s = 0.1
+        requests = [asyncio.create_task(upscale(backends)) for _ in range(2)]
+        await asyncio.sleep(0.02)
+        name.addresses.remove(FIRST)
+        await until(lambda: ready(backends) == {SECOND})
+        assert not name.tritons[FIRST].is_closed
+        await asyncio.gather(*requests)
+        await until(lambda: name.tritons[FIRST].is_closed)
+        await upscale(backends)
+        assert name.requests(FIRST) == 1
+
+    run(use)
+
+
+def test_a_name_server_that_is_away_takes_nothing_away() -> None:
+    async def use(name: Name, backends: TritonPool) -> None:
+        name.error = OSError("no name server")
+        await asyncio.sleep(0.02)
+        await upscale(backends)
+        assert len(ready(backends)) == 2
+
+    run(use)
+
+
+def test_one_that_serves_is_enough_and_none_is_told() -> None:
+    async def use(name: Name, backends: TritonPool) -> None:
+        name.tritons[FIRST].error = TritonFailed()
+        await until(lambda: ready(backends) == {SECOND})
+        assert backends.status == "OK"
+        assert list(await backends.statistics()) == [SECOND]
+        name.tritons[SECOND].error = TritonFailed()
+        await until(lambda: backends.status == "ERROR")
+        with pytest.raises(NotReady):
+            _ = backends.model
+        backends.is_draining = True
+        assert backends.status == "IDLE"
+
+    run(use)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("localhost:8001", "127.0.0.1:8001"), ("[::1]:8001", "[::1]:8001")]
+)
+def test_a_name_is_looked_up(name: str, address: str) -> None:
+    assert address in asyncio.run(addresses_of(name)())
+
+
+def test_a_name_that_is_none_is_an_oserror() -> None:
+    with pytest.raises(OSError, match="service not known"):
+        asyncio.run(addresses_of("no host:8001")())

@@ -1,0 +1,69 @@
+"""A request whose connection to Triton broke is sent once more; nothing else is."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from gateway.errors import ConnectionLost, InsufficientCapacity, TritonFailed, UpscaleError
+from gateway.triton.client import OnProgress, Upscaled, UpscaleInputs
+from gateway.triton.readiness import Readiness
+from tests.gateway.test_app import FakeTriton, post, run
+
+
+def let_fail(triton: FakeTriton, errors: list[UpscaleError]) -> list[UpscaleInputs]:
+    """Requests, kept in the list, meet these errors one after the other; trials pass."""
+    served = triton.upscale
+    requests: list[UpscaleInputs] = []
+
+    async def upscale(
+        inputs: UpscaleInputs,
+        timeout_s: float,
+        on_progress: OnProgress | None = None,
+        preview_every: int = 0,
+    ) -> Upscaled:
+        if inputs.num_inference_steps > 1:
+            requests.append(inputs)
+            if errors:
+                raise errors.pop(0)
+        return await served(inputs, timeout_s, on_progress, preview_every)
+
+    triton.upscale = upscale  # type: ignore[method-assign]
+    return requests
+
+
+@pytest.mark.parametrize(
+    ("errors", "attempts", "status"),
+    [
+        ([ConnectionLost()], 2, 200),
+        ([ConnectionLost(), ConnectionLost()], 2, 503),
+        ([InsufficientCapacity()], 1, 429),
+        ([ConnectionLost(), InsufficientCapacity()], 2, 429),
+        ([TritonFailed()], 1, 503),
+    ],
+)
+def test_only_a_broken_connection_is_tried_again_and_only_once(
+    errors: list[UpscaleError], attempts: int, status: int
+) -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        watching = asyncio.create_task(readiness.watch())
+        requests = let_fail(triton, list(errors))
+        response = await post(client)  # without a seed: a random one
+        watching.cancel()
+        assert response.status_code == status
+        assert len(requests) == attempts
+        assert len({inputs.seed for inputs in requests}) == 1
+
+    run(use, error_profile="http")
+
+
+def test_a_retry_waits_no_longer_than_the_request_may() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()  # and nobody watches: it stays lost
+        requests = let_fail(triton, [ConnectionLost()])
+        response = await post(client)
+        assert response.status_code == 504
+        assert len(requests) == 1
+
+    run(use, error_profile="http", request_timeout_s=0.2)

@@ -1,0 +1,107 @@
+"""Engines by their files: bounded runs, the same rows as in one, and where they run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from stages.engines import AotiEngine, OnnxEngine, find_engine, providers_for
+
+
+class Session:
+    """Doubles its input and notes how many rows came at a time."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def run(self, _: list[str], batch: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        self.rows.append(len(batch["sample"]))
+        return [2 * batch["sample"], batch["timestep"]]
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Path:
+    """A version's folder with a graph: y = x + x."""
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["rows", 3]) for n in "xy"]
+    graph = helper.make_graph([node], "double", values[:1], values[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(made, tmp_path / "model.onnx")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("shape", "runs"),
+    [
+        ((3, 7, 128, 128), [1, 1, 1]),  # tiles of unet
+        ((5, 4, 128, 128), [2, 2, 1]),  # tiles of vae_decoder
+        ((16, 7, 8, 8), [16]),
+        ((2, 3, 512, 512), [1, 1]),  # more than a run should have, but one row it must
+    ],
+)
+def test_a_batch_runs_in_parts_of_bounded_size(
+    double: Path, shape: tuple[int, ...], runs: list[int]
+) -> None:
+    engine = OnnxEngine(double / "model.onnx", "cpu", ["out", "time"])
+    session: Any = Session()
+    engine.session = session
+    sample = np.random.default_rng(0).random(shape, np.float32)
+    timestep = np.arange(shape[0], dtype=np.int64)[:, None]
+    out, time = engine({"sample": torch.from_numpy(sample), "timestep": timestep})
+    assert session.rows == runs
+    assert np.array_equal(out, 2 * sample)
+    assert np.array_equal(time, timestep)
+
+
+def test_a_package_runs_in_parts_too() -> None:
+    engine = AotiEngine.__new__(AotiEngine)
+    rows: list[int] = []
+
+    def double(sample: torch.Tensor) -> torch.Tensor:
+        rows.append(len(sample))
+        return 2 * sample
+
+    package: Any = double
+    engine.device, engine.package = "cpu", package
+    sample = np.random.default_rng(0).random((5, 4, 128, 128), np.float32)
+    for given in (sample, torch.from_numpy(sample)):
+        rows.clear()
+        (out,) = engine({"sample": given})
+        assert rows == [2, 2, 1]
+        assert np.array_equal(out, 2 * sample)
+
+
+def test_cuda_is_used_where_it_is_wanted_and_there() -> None:
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert providers_for("cpu", both) == ["CPUExecutionProvider"]
+    assert providers_for("cuda:1", ["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+    (name, options), last = providers_for("cuda:1", both)
+    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options["device_id"] == "1"
+
+
+def test_bound_tensors_give_the_same(double: Path) -> None:
+    """The way that a GPU takes, with the CPU as the device."""
+    engine = OnnxEngine(double / "model.onnx", "cpu", ["y"])
+    batch = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for given in (batch, torch.from_numpy(batch)):
+        (result,) = engine.run_bound({"x": given})
+        assert torch.equal(result, torch.from_numpy(2 * batch))
+
+
+def test_an_engine_is_found_by_its_file_where_its_library_is(
+    double: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = find_engine(double, "cpu", ["y"])
+    assert engine is not None
+    (result,) = engine({"x": np.ones((1, 3), np.float32)})
+    assert np.array_equal(result, np.full((1, 3), 2))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert find_engine(double, "cpu", ["y"]) is None
+    (double / "model.onnx").rename(double / "model.plan")
+    assert find_engine(double, "cpu", ["y"]) is None

@@ -1,0 +1,142 @@
+"""Jobs against the first lines of diffusers' pipeline."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from diffusers.image_processor import VaeImageProcessor
+
+from stages.job import InvalidRequest, Job, Request, preprocess, thinned
+from stages.schedules import Schedules
+from stages.tiles import TILE
+from tests.photographs import photograph
+from tests.stages.test_schedules import scheduler
+from tests.tiny_pipeline import BETAS
+
+
+def request(**changes: Any) -> Request:
+    values = {
+        "image": np.asarray(photograph("cat", 24, 16)),
+        "prompt_embeds": np.full((77, 6), 2, np.float32),
+        "negative_prompt_embeds": np.full((77, 6), 1, np.float32),
+        "seed": 3,
+        "num_inference_steps": 4,
+        "guidance_scale": 9.0,
+        "noise_level": 20,
+        "safety_check": True,
+    }
+    return Request(**{**values, **changes})
+
+
+def job(**changes: Any) -> Job:
+    asked = request(**changes)
+    schedule = Schedules(scheduler()).get(asked.num_inference_steps)
+    return Job(asked, schedule, DDPMScheduler(**BETAS))
+
+
+def test_preprocess_is_that_of_diffusers() -> None:
+    image = photograph("astronaut", 32, 24)
+    expected = VaeImageProcessor(vae_scale_factor=4).preprocess(image)
+    assert torch.equal(preprocess(np.asarray(image)), expected)
+
+
+def test_preprocess_repeats_the_border_up_to_multiples_of_8() -> None:
+    image = np.asarray(photograph("astronaut", 9, 17))
+    padded = preprocess(image)
+    assert padded.shape == (1, 3, 24, 16)
+    assert torch.equal(padded[..., 16:, :9], padded[..., 16:17, :9].expand(-1, -1, 8, -1))
+    assert torch.equal(padded[..., 9:], padded[..., 8:9].expand(-1, -1, -1, 7))
+
+
+def test_noise_is_drawn_in_the_order_of_diffusers() -> None:
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(1, 3, 16, 24, generator=generator)
+    latents = torch.randn(1, 4, 16, 24, generator=generator)
+    image = preprocess(request().image)
+    expected = DDPMScheduler(**BETAS).add_noise(image, noise, torch.tensor([20]))
+    assert torch.equal(job().latents, latents)
+    assert torch.equal(job().image, expected)
+
+
+def test_it_is_finished_after_its_steps() -> None:
+    it = job(num_inference_steps=2)
+    for _ in range(2):
+        assert not it.is_finished
+        it.add(it.tiles[0], torch.zeros(1, 4, 16, 24))
+        assert it.is_predicted
+        it.advance(it.latents)
+        assert not it.is_predicted
+    assert it.is_finished
+
+
+def test_a_large_image_steps_once_all_its_tiles_are_predicted() -> None:
+    image = np.asarray(photograph("cat", 300, 140))
+    it = job(image=image, num_inference_steps=2)
+    assert it.request.is_tiled
+    assert {tile.size for tile in it.tiles} == {(TILE, TILE)}
+    assert len(it.tiles) == 6
+    whole = torch.randn(it.latents.shape)
+    for count in (4, 2):
+        assert not it.is_predicted
+        for tile in it.next_tiles(count):
+            it.add(tile, tile.of(whole))
+    assert it.is_predicted
+    torch.testing.assert_close(it.noise_pred, whole)
+    it.advance(it.latents)
+    assert it.step == 1
+    assert len(it.next_tiles(99)) == 6
+    assert not it.noise_pred.any()
+
+
+@pytest.mark.parametrize("size", [(4000, 16), (1, 1), (8, 5000)])
+def test_long_and_thin_images_have_thin_tiles(size: tuple[int, int]) -> None:
+    it = job(image=np.zeros((size[1], size[0], 3), np.uint8))
+    shape = tuple(min(side, TILE) for side in it.request.padded_size)
+    assert {tile.size for tile in it.tiles} == {shape}
+    for tile in it.tiles:
+        assert tile.of(it.latents).shape == (1, 4, *shape)
+        it.add(tile, torch.zeros(1, 4, *shape))
+    assert it.is_predicted
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": np.zeros((4, 4), np.uint8)}, r"shape \(4, 4\)"),
+        ({"image": np.zeros((4, 4, 4), np.uint8)}, r"must be \[H, W, 3\]"),
+        ({"image": np.zeros((0, 4, 3), np.uint8)}, r"shape \(0, 4, 3\)"),
+        ({"num_inference_steps": 0}, "from 1 to 1000"),
+        ({"noise_level": 351}, "from 0 to 350"),
+        ({"guidance_scale": float("inf")}, "a number of at least 0"),
+        ({"guidance_scale": -1.0}, "a number of at least 0"),
+    ],
+)
+def test_invalid_values_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        request(**change).validate(max_noise_level=350)
+    request().validate(max_noise_level=350)
+
+
+def test_a_preview_is_made_after_every_so_many_steps_but_not_after_the_last() -> None:
+    it = job(preview_every=2, num_inference_steps=4, image=np.zeros((9, 20, 3), np.uint8))
+    seen = []
+    while not it.is_finished:
+        before, step = it.latents, it.step
+        noise_pred, after = torch.randn(2, 1, 4, 16, 24)
+        it.add(it.tiles[0], noise_pred)
+        it.advance(after)
+        assert it.latents is after
+        if (denoised := it.take_denoised()) is not None:
+            assert it.take_denoised() is None
+            seen.append(it.step)
+            c, d = it.schedule.denoised_factors[step]
+            expected = (c * before + d * noise_pred)[..., :9, :20]
+            torch.testing.assert_close(denoised, expected)
+    assert seen == [2]
+
+
+def test_a_preview_of_a_large_image_is_thinned() -> None:
+    assert thinned(torch.zeros(1, 4, 8, 1024)).shape == (1, 4, 2, 256)
+    assert thinned(torch.zeros(1, 4, 256, 256)).shape == (1, 4, 256, 256)

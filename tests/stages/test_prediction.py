@@ -1,0 +1,117 @@
+"""The batched mathematics against the same for each job alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from stages.job import Job
+from stages.prediction import predict
+from tests.photographs import photograph
+from tests.stages.test_job import job
+
+Inputs = dict[str, torch.Tensor]
+
+
+class UNet:
+    """Keeps what it was called with; every row of its answer is a function of that row alone."""
+
+    def __init__(self) -> None:
+        self.calls: list[Inputs] = []
+
+    def __call__(self, inputs: Inputs) -> torch.Tensor:
+        self.calls.append(inputs)
+        by_row = inputs["encoder_hidden_states"].mean((1, 2)) + inputs["timestep"][:, 0] / 1000
+        by_row += inputs["class_labels"][:, 0] / 100
+        mixed: torch.Tensor = (inputs["sample"][:, 1:5] * by_row.view(-1, 1, 1, 1)).sin()
+        return mixed
+
+
+def test_a_guided_job_takes_a_row_with_its_prompt_and_one_without() -> None:
+    unet, it = UNet(), job()
+    predict(unet, [(it, it.tiles[0])])
+    [inputs] = unet.calls
+    assert inputs["sample"].shape == (2, 7, 16, 24)
+    assert torch.equal(inputs["sample"][0], inputs["sample"][1])
+    assert inputs["encoder_hidden_states"][:, 0, 0].tolist() == [2, 1]  # negative last
+    assert inputs["timestep"].tolist() == [[751], [751]]
+    assert inputs["class_labels"].tolist() == [[20], [20]]
+    plain = job(guidance_scale=1.0)
+    predict(unet, [(plain, plain.tiles[0])])
+    assert unet.calls[1]["sample"].shape == (1, 7, 16, 24)
+    assert unet.calls[1]["encoder_hidden_states"][:, 0, 0].tolist() == [2]
+
+
+def test_a_step_is_guidance_and_the_schedulers_factors() -> None:
+    it = job(guidance_scale=3.0)
+    before, unet = it.latents.clone(), UNet()
+    predict(unet, [(it, it.tiles[0])])
+    text, uncond = torch.split(unet(unet.calls[0]), 1)
+    noise_pred = uncond + 3.0 * (text - uncond)
+    a, b = it.schedule.latents_factors[0], it.schedule.prediction_factors[0]
+    assert torch.equal(it.latents, a * before + b * noise_pred)
+    assert it.step == 1
+
+
+COMPANY: list[dict[str, Any]] = [
+    {"guidance_scale": 1.0, "seed": 1},
+    {"guidance_scale": 9.0, "seed": 2, "noise_level": 5},
+    {"guidance_scale": 1.0, "seed": 3, "num_inference_steps": 9},
+    {"guidance_scale": 4.0, "seed": 4, "num_inference_steps": 7},
+]
+
+
+def finish(jobs: list[Job]) -> list[torch.Tensor]:
+    """Step all until they are finished, each call with a tile of every one that is not."""
+    while pieces := [(it, it.next_tiles(1)[0]) for it in jobs if not it.is_finished]:
+        predict(UNet(), pieces)
+    return [it.latents for it in jobs]
+
+
+def test_company_changes_no_bit() -> None:
+    together = finish([job(**changes) for changes in COMPANY])
+    alone = [finish([job(**changes)])[0] for changes in COMPANY]
+    assert all(torch.equal(*pair) for pair in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 9.0])
+def test_tiles_share_calls_with_an_image_of_their_size(guidance_scale: float) -> None:
+    images = [np.asarray(photograph("cat", 200, 100)), np.asarray(photograph("cat", 128, 100))]
+
+    def jobs() -> list[Job]:
+        return [job(image=image, guidance_scale=guidance_scale, seed=9) for image in images]
+
+    together = finish(jobs())
+    alone = [finish([it])[0] for it in jobs()]
+    assert [tuple(latents.shape) for latents in together] == [(1, 4, 104, 200), (1, 4, 104, 128)]
+    assert all(torch.equal(*pair) for pair in zip(together, alone, strict=True))
+
+
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what torch computes or copies while a block runs; views are neither."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count: int = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.count += int(not func.is_view)
+        return func(*args, **(kwargs or {}))
+
+
+def operations(count: int) -> int:
+    """Of one call, without the UNet, for so many jobs with guidance and as many without."""
+    scales = [9.0, 1.0] * count
+    jobs = [job(guidance_scale=scale, seed=seed) for seed, scale in enumerate(scales)]
+    answer = torch.zeros(3 * count, 4, 16, 24)
+    with Operations() as counted:
+        predict(lambda _: answer, [(it, it.tiles[0]) for it in jobs])
+    return int(counted.count)
+
+
+def test_a_call_takes_as_many_operations_for_eight_jobs_as_for_two() -> None:
+    assert operations(4) == operations(1) <= 25
