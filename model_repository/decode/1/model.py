@@ -1,12 +1,15 @@
 """Triton's side of the decode stage: latents in, vae_decoder and safety_checker, an image out."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other of the name
 
 from stages.clip_pixels import ClipPixels
 from stages.mosaic import SCALE, Mosaic

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
 from diffusers import DDIMScheduler, DDPMScheduler
+
+sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other of the name
 
 from stages.admission import Admission
 from stages.job import Caller, InvalidRequest, Job, Progress, Request

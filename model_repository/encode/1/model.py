@@ -1,9 +1,12 @@
 """Triton's side of the encode stage: prompts in, text_encoder, embeddings out."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
+
+sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other of the name
 
 from stages.prompt_tokens import PromptTokens
 
