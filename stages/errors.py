@@ -1,8 +1,8 @@
 """What a stage can answer in the place of a result, as codes that cross processes.
 
-Triton passes an error on as a text and one of a few statuses, some of which it uses for faults of its
-own too. So the text begins with a code in brackets, and whoever calls a stage reads the code, never
-the words: `[image_too_large] The image ...`.
+Triton passes an error on as a text and one of a few statuses, some of which it uses for faults of
+its own too. So the text begins with a code in brackets, and whoever calls a stage reads the code,
+never the words: `[image_too_large] The image ...`.
 
 StageError
   InvalidRequest          values that no job can be made of
