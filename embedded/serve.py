@@ -13,7 +13,7 @@ from typing import NoReturn
 import psutil
 
 from embedded.triton import Triton, has_ended
-from export.manifest import change
+from export.manifest import changed_file
 from gateway.app import create_app
 from gateway.serve import ServeError, bind, http_server
 from gateway.settings import Settings
@@ -23,7 +23,7 @@ from gateway.triton.pool import TritonPool
 from gateway.triton.readiness import Readiness
 
 WATCH_INTERVAL_S = 0.5
-END_TIMEOUT_S = 10.0
+END_TIMEOUT_S = 10.0  # for Triton to end or to serve, once one of its stubs has ended
 START_INTERVAL_S = 2.0
 GATEWAY_STOP_TIMEOUT_S = 30
 
@@ -35,7 +35,7 @@ async def serve(
 
     Raises ServeError or TritonError; either way no process and no shared memory stays behind.
     """
-    if why := change(repository):
+    if why := changed_file(repository):
         raise ServeError(why)
     listener = bind(settings.host, settings.port)
     stop = asyncio.Event()
@@ -103,20 +103,25 @@ async def _keep_running(
     """Start Triton again when it or one of its stubs ended, or when it serves no more.
 
     At once and without its leave: what it worked on is lost or hangs, and the gateway asks again.
-    Raises TritonError when it fails before it has ever served: it would do so again.
+    Raises TritonError when it has failed twice before it has ever served: it would do so again.
     """
-    has_served = False
+    has_served = has_failed = False
     while True:
         await _until(readiness.ready, triton)
-        if readiness.ready.is_set():
-            has_served = True
-            await _until(readiness.lost, triton, triton.stubs())
-        elif not has_served:
+        if not readiness.ready.is_set() and not has_served:
             with contextlib.suppress(TimeoutError):  # a model that does not load ends Triton, too
                 async with asyncio.timeout(END_TIMEOUT_S):
                     await _until(readiness.ready, triton, ())
+        if readiness.ready.is_set():
+            has_served = True
+            await _until(readiness.lost, triton, triton.stubs())
+        if has_served:
+            say("Triton has failed; starting it again.")
+        elif has_failed:
             raise triton.failure()
-        say("Triton has failed; starting it again.")
+        else:
+            has_failed = True
+            say(f"{triton.failure()} Starting it once more.")
         readiness.lose()
         while not await _started_again(triton, say):
             await asyncio.sleep(START_INTERVAL_S)

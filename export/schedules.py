@@ -45,7 +45,7 @@ def write_schedules(scheduler: Any, low_res_scheduler: Any, path: Path) -> None:
 
 
 def noise_factors(low_res_scheduler: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """What `add_noise` multiplies an image and its noise by, at every level: float32 [levels, 2]."""
+    """By what `add_noise` multiplies an image and its noise: float32 [levels, 2]."""
     levels = torch.arange(low_res_scheduler.config.num_train_timesteps)
     one, zero = torch.ones(len(levels)), torch.zeros(len(levels))
     factors = (low_res_scheduler.add_noise(*pair, levels) for pair in ((one, zero), (zero, one)))

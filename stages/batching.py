@@ -7,9 +7,7 @@ from stages.job import Job
 from stages.tiles import Tile
 
 
-def batches(
-    pairs: Iterable[tuple[Job, Tile]], max_rows: int
-) -> Iterator[list[tuple[Job, Tile]]]:
+def batches(pairs: Iterable[tuple[Job, Tile]], max_rows: int) -> Iterator[list[tuple[Job, Tile]]]:
     """Group tiles of one size, in order, into calls of at most max_rows rows.
 
     A tile that takes more rows than that by itself goes alone.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SIZE_MULTIPLE = 8  # the UNet halves three times
 RGB = 3
 # Of the padded image. uint8 image 3, float32 image 12, latents, noise_pred, the next latents and
-# the answer's copy 16 each; while a job is started, less: image 12, its noise 12, three products 12.
+# the answer's copy 16 each; while a job is started, less: image 12, noise 12, three products 12.
 BYTES_PER_PIXEL = 80
 Progress = tuple[int, int]  # tiles predicted so far and in all; of an image of one tile, its steps
 

@@ -31,8 +31,9 @@ class Schedules:
     """A `schedules.npz` of the export.
 
     timesteps int64 [T] and factors float32 [T, 4], in the order of Schedule's fields: those of one
-    step, then those of two, and so on; starts int64 [S + 1]: those of n steps begin at starts[n - 1]
-    and end before starts[n]. noise_factors float32 [levels, 2]: of the image and of the noise in it.
+    step, then those of two, and so on. starts int64 [S + 1]: those of n steps begin at
+    starts[n - 1] and end before starts[n]. noise_factors float32 [levels, 2]: of the image and of
+    the noise in it.
     """
 
     def __init__(self, path: Path) -> None:
