@@ -89,7 +89,7 @@ class Metric:
     """Notes in its family's log what becomes of it."""
 
     def __init__(self, family: "MetricFamily", labels: dict[str, str]) -> None:
-        self._log, self._name = MetricFamily.log, family.name
+        self._log, self._name = family._log, family.name
         self.value = 0.0
 
     def set(self, value: float) -> None:
@@ -108,12 +108,13 @@ class MetricFamily:
 
     def __init__(self, name: str, description: str, kind: int) -> None:
         self.name = name
+        self._log = self.log
 
     def Metric(self, labels: dict[str, str]) -> Metric:  # noqa: N802
         return Metric(self, labels)
 
     def __del__(self) -> None:
-        self.log.append(("family", self.name))
+        self._log.append(("family", self.name))
 
 
 class ResponseSender:
