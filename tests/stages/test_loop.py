@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from stages.admission import Admission
-from stages.errors import Cancelled, DeadlineExceeded, ImageTooLarge, InsufficientCapacity
+from stages.errors import Cancelled, DeadlineExceeded
 from stages.job import Job
 from stages.loop import DenoiseLoop
 from stages.request import Request
@@ -86,18 +86,6 @@ def test_other_sizes_get_calls_of_their_own() -> None:
     assert loop.counts.unet_calls == 2
 
 
-def test_more_than_may_be_active_wait_in_order() -> None:
-    loop = make_loop(max_active=1, max_waiting=2)
-    callers = [submit(loop, num_inference_steps=1) for _ in range(3)]
-    with pytest.raises(InsufficientCapacity, match="insufficient capacity: 3 requests"):
-        submit(loop)
-    for index in range(3):
-        loop.run_round()
-        assert [caller.answered.is_set() for caller in callers] == [n <= index for n in range(3)]
-    assert loop.counts.refused == 1
-    assert loop.counts.completed == 3
-
-
 def image(side: int) -> NDArray[np.uint8]:
     return np.full((side, side, 3), 90, np.uint8)
 
@@ -135,38 +123,6 @@ def test_a_small_image_beside_a_large_one_takes_a_step_a_round() -> None:
     loop.run_round()
     loop.run_round()
     assert large.answered.is_set()
-
-
-def test_a_stream_of_small_images_does_not_keep_a_large_one_out() -> None:
-    loop = make_loop(max_active=2)
-    stream = [submit(loop, num_inference_steps=2) for _ in range(2)]
-    loop.run_round()
-    large = submit(loop, image=image(256), num_inference_steps=1, guidance_scale=1.0)
-    rounds = 0
-    while not large.answered.is_set():
-        stream.append(submit(loop, num_inference_steps=1))
-        loop.run_round()
-        rounds += 1
-        assert rounds < 20
-    assert rounds <= 2 + 9  # the places were taken for two, then a tile each
-
-
-def test_large_images_leave_places_to_small_ones() -> None:
-    loop = make_loop(max_active=4)
-    large = [submit(loop, image=image(256), num_inference_steps=9) for _ in range(4)]
-    loop.run_round()
-    assert (loop.active_count, loop.waiting_count) == (2, 2)
-    small = submit(loop, num_inference_steps=1)
-    loop.run_round()
-    assert small.answered.is_set()
-    assert not any(caller.answered.is_set() for caller in large)
-
-
-def test_an_image_that_never_fits_is_refused_at_once() -> None:
-    loop = make_loop()
-    with pytest.raises(ImageTooLarge, match="MEMORY_BUDGET_MB=512"):
-        submit(loop, image=image(3000))
-    assert loop.waiting_count == 0
 
 
 def test_a_failed_call_ends_a_large_image_once_and_its_other_tiles_are_not_called() -> None:
@@ -296,17 +252,6 @@ def test_every_step_is_reported_and_every_tile_of_a_large_image() -> None:
     while not tiled.answered.is_set():
         loop.run_round()
     assert tiled.reports[-1] == (4, 4)
-
-
-def test_who_waits_is_told_that_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = make_loop(max_active=1)
-    submit(loop, num_inference_steps=3)
-    waiting = submit(loop, num_inference_steps=4)
-    loop.run_round()
-    assert waiting.reports == []
-    monkeypatch.setattr("stages.job.SIGN_OF_LIFE_S", 0)
-    loop.run_round()
-    assert waiting.reports == [(0, 4)]
 
 
 def test_the_counts_are_complete_before_an_answer_is_sent() -> None:
