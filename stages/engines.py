@@ -139,7 +139,7 @@ def providers_for(device: str, available: list[str]) -> list[Any]:
 
 def run_in_parts(batch: Batch, run: Callable[[Batch], list[Any]]) -> list[Any]:
     """The batch in runs of bounded memory, on a CPU; each array is [rows, ...]."""
-    arrays = {name: np.asarray(array) for name, array in batch.items()}
+    arrays = {name: on_host(array) for name, array in batch.items()}
     rows = len(next(iter(arrays.values())))
     rows_at_once = max(1, RUN_SIZE // max(array[0].size for array in arrays.values()))
     parts = [
@@ -147,6 +147,11 @@ def run_in_parts(batch: Batch, run: Callable[[Batch], list[Any]]) -> list[Any]:
         for i in range(0, rows, rows_at_once)
     ]
     return [join_arrays(part) for part in zip(*parts, strict=True)]
+
+
+def on_host(array: Any) -> Any:
+    """NumPy's or torch's as NumPy's; only what lies on a GPU is copied."""
+    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
 
 
 def join_arrays(parts: Sequence[Any]) -> Any:

@@ -15,6 +15,7 @@ from export.exactness import check_error, measure
 from export.networks import Network
 from export.onnx_engine import export_onnx, load_onnx
 from export.precision import Precision, in_precision
+from stages.engines import session_options as engines_session_options
 
 CHECKPOINT: Any = None
 NETWORK = Network(
@@ -40,6 +41,23 @@ class Convolution(nn.Module):
     def forward(self, sample: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = self.convolution(sample)
         return output
+
+
+def test_the_engine_that_is_checked_has_the_options_of_the_one_that_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.onnx"
+    export_onnx(NETWORK, NETWORK.module(CHECKPOINT).eval(), CHECKPOINT, path)
+    made: list[Any] = []
+
+    def session_options() -> Any:
+        made.append(engines_session_options())
+        return made[-1]
+
+    monkeypatch.setattr("stages.engines.session_options", session_options)
+    load_onnx(NETWORK, path)
+    assert len(made) == 1
+    assert made[0].enable_mem_pattern is False
 
 
 @pytest.mark.parametrize("precision", Precision)
