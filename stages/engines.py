@@ -82,10 +82,12 @@ class AotiEngine:
         """device: `cpu` or `cuda:0`, which of the GPUs where it was compiled for one."""
         import torch  # noqa: PLC0415 - 200 MB that ONNX Runtime on a CPU does not need
 
-        index = int(device.removeprefix("cuda:")) if device != "cpu" else -1
-        self.package = torch._inductor.aoti_load_package(str(path), device_index=index)
-        compiled_for = self.package.get_metadata()["AOTI_DEVICE_KEY"]
+        # Asked before it is loaded, as torch's own loader does: one for the CPU refuses an index.
+        loader: Any = torch._C._aoti.AOTIModelPackageLoader
+        compiled_for = loader.load_metadata_from_package(str(path), "model")["AOTI_DEVICE_KEY"]
         self.device = "cpu" if compiled_for == "cpu" else device
+        index = -1 if self.device == "cpu" else int(device.removeprefix("cuda:"))
+        self.package = torch._inductor.aoti_load_package(str(path), device_index=index)
 
     def __call__(self, batch: Batch) -> list[Any]:
         """On a GPU it returns before the output is there, as PyTorch does."""
