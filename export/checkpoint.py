@@ -14,6 +14,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from export.errors import ExportError
+from stages.limits import MAX_INFERENCE_STEPS
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ def load_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
         raise ExportError(
             f"{folder} has the scheduler {type(scheduler).__name__}; denoise steps a DDIMScheduler"
             " with clip_sample and thresholding off, as the x4 upscaler has it."
+        )
+    if scheduler.config.num_train_timesteps < MAX_INFERENCE_STEPS:
+        raise ExportError(
+            f"{folder} has a scheduler of {scheduler.config.num_train_timesteps} timesteps; a"
+            f" request may ask for {MAX_INFERENCE_STEPS} steps, so it needs as many."
         )
     return pipeline
 
