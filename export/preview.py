@@ -18,8 +18,8 @@ RIDGE = 1e-3
 def write_preview(vae: Any, path: Path) -> None:
     """Fit the convolution to the decoder by least squares and write it as a NumPy file.
 
-    float32 [3 * PREVIEW_SCALE * PREVIEW_SCALE, 4 * 3 * 3 + 1]: from a latent's neighbourhood, and 1 for the bias,
-    to its PREVIEW_SCALE x PREVIEW_SCALE pixels in -1..1, in the order of `torch.nn.functional.pixel_shuffle`.
+    float32 [3 * PREVIEW_SCALE**2, 4 * 3 * 3 + 1]: from a latent's neighbourhood, and 1 for the
+    bias, to its pixels in -1..1, in the order of `torch.nn.functional.pixel_shuffle`.
     """
     latents = vae.encode(pictures()).latent_dist.mean
     decoded = functional.interpolate(

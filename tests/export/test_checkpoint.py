@@ -102,7 +102,7 @@ def test_a_scheduler_with_fewer_timesteps_than_steps_is_refused(tmp_path: Path) 
     config = path / "scheduler" / "scheduler_config.json"
     values = json.loads(config.read_text())
     config.write_text(json.dumps({**values, "num_train_timesteps": 500}))
-    with pytest.raises(ExportError, match="a scheduler of 500 timesteps; .* for 1000 steps"):
+    with pytest.raises(ExportError, match=r"a scheduler of 500 timesteps; .* for 1000 steps"):
         load(path)
 
 
