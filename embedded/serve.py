@@ -22,9 +22,9 @@ from gateway.triton.client import TritonClient
 from gateway.triton.pool import TritonPool
 from gateway.triton.readiness import Readiness
 
-WATCH_INTERVAL_S = 0.5
+WATCH_INTERVAL_S = 0.5  # between two looks at Triton's processes
 END_TIMEOUT_S = 10.0  # for Triton to end or to serve, once one of its stubs has ended
-START_INTERVAL_S = 2.0
+START_INTERVAL_S = 2.0  # between two tries to start it
 GATEWAY_STOP_TIMEOUT_S = 30
 
 
@@ -102,19 +102,19 @@ async def _keep_running(
 ) -> NoReturn:
     """Start Triton again when it or one of its stubs ended, or when it serves no more.
 
-    At once and without its leave: what it worked on is lost or hangs, and the gateway asks again.
-    Raises TritonError when it has failed twice before it has ever served: it would do so again.
+    It is killed, not asked to stop: what it worked on is lost or hangs, and the gateway sends that
+    again. Raises TritonError when it has failed twice before it has ever served.
     """
     has_served = has_failed = False
     while True:
-        await _until(readiness.ready, triton)
+        await _wait_until(readiness.ready, triton)
         if not readiness.ready.is_set() and not has_served:
             with contextlib.suppress(TimeoutError):  # a model that does not load ends Triton, too
                 async with asyncio.timeout(END_TIMEOUT_S):
-                    await _until(readiness.ready, triton, ())
+                    await _wait_until(readiness.ready, triton, ())
         if readiness.ready.is_set():
             has_served = True
-            await _until(readiness.lost, triton, triton.stubs())
+            await _wait_until(readiness.lost, triton, triton.stubs())
         if has_served:
             say("Triton has failed; starting it again.")
         elif has_failed:
@@ -128,7 +128,7 @@ async def _keep_running(
 
 
 async def _started_again(triton: Triton, say: Callable[[str], None]) -> bool:
-    """Whether it could be; what the machine has run out of may come back."""
+    """False where the machine has run out of something that may come back, such as memory."""
     try:
         await asyncio.to_thread(triton.kill)
         triton.start()
@@ -138,7 +138,7 @@ async def _started_again(triton: Triton, say: Callable[[str], None]) -> bool:
     return True
 
 
-async def _until(
+async def _wait_until(
     event: asyncio.Event, triton: Triton, stubs: Sequence[psutil.Process] | None = None
 ) -> None:
     """Wait for the event, or for the end of Triton or of one of its stubs.

@@ -19,7 +19,7 @@ from embedded.triton_log import why_it_failed
 from embedded.wheel import STUB, Wheel, environment, lay_out_backends
 from stages.machine import machine_refusal
 
-STOP_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 40.0  # for what it works on; then it is killed
 PR_SET_PDEATHSIG = 1  # prctl(2)
 KERNEL_NAME_LENGTH = 15  # of a process; the kernel cuts it there
 
@@ -37,9 +37,9 @@ def is_stub(process: psutil.Process) -> bool:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Also when its parent has not collected it, as Triton does not.
+    """True too for one that its parent has not collected, as Triton does not.
 
-    Not when that cannot be seen: where this process may open no more files, nobody has ended.
+    False where that cannot be seen, as when this process may open no more files.
     """
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
@@ -52,11 +52,8 @@ def has_ended(process: psutil.Process) -> bool:
 class Triton:
     """A tritonserver that serves one model repository; a context manager.
 
-    repository: as `upscale export` wrote it. grpc_port, metrics_port: 0 picks a free one. address:
-    where it listens. traces_url: where it sends its spans of requests that come with a
-    `traceparent`; None: nowhere. It is on loopback, with HTTP off and a random key before the APIs
-    that change the server or map its memory, since this is Triton 2.51 (24.10), which has known
-    holes.
+    It is on loopback, with HTTP off and a random key before the APIs that change the server or map
+    its memory, since this is Triton 2.51 (24.10), which has known holes.
     """
 
     def __init__(
@@ -68,6 +65,11 @@ class Triton:
         address: str = "127.0.0.1",
         traces_url: str | None = None,
     ) -> None:
+        """repository: as `upscale export` wrote it. address: where it listens.
+
+        grpc_port, metrics_port: 0 picks a free one. traces_url: where it sends its spans of
+        requests that come with a `traceparent`; None: nowhere.
+        """
         self.repository = repository
         self.address = address
         self.log_path = log_path
