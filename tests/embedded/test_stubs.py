@@ -1,6 +1,5 @@
 """Which of Triton's children are stubs, what they run, and how they end."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -16,11 +15,11 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from embedded.triton import Triton, has_ended
-from embedded.wheel import STUB
+from embedded.wheel import STUB, Wheel, lay_out_backends
 from tests.server import ROOT, wait_until
 
 STAGES = ("encode", "denoise", "decode")
-PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+ENDED = "a stub has ended:"
 # Starts what its arguments name, and collects nothing of it, as Triton does not.
 PARENT = """
 import subprocess, sys
@@ -75,8 +74,9 @@ class Run:
     """A Triton that was started, served and was stopped."""
 
     repository: Path
-    log: str
-    statuses: dict[str, int]  # of what was a stub, by its command; below 0: ended by that signal
+    log: list[str]
+    stubs: int  # as it served
+    ends: list[tuple[str, int]]  # of each, by what it ran: its status, 128 and more for a signal
 
 
 def is_ready(triton: Triton) -> bool:
@@ -88,15 +88,13 @@ def is_ready(triton: Triton) -> bool:
         return False
 
 
-@contextmanager
-def orphans_are_ours() -> Iterator[None]:
-    """What our children leave behind becomes ours, so that its status can be read."""
-    prctl = ctypes.CDLL(None).prctl
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    try:
-        yield
-    finally:
-        prctl(PR_SET_CHILD_SUBREAPER, 0)
+def lay_out_told_backends(wheel: Wheel, folder: Path) -> None:
+    """With a stub that logs how the real one ends: Triton collects it and does not say."""
+    lay_out_backends(wheel, folder)
+    stub = folder / "python" / STUB
+    stub.rename(stub.with_suffix(".real"))
+    stub.write_text(f'#!/bin/sh\n"$0.real" "$@"\necho "{ENDED} $? $1" >&2\n')
+    stub.chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -108,25 +106,24 @@ def run(repositories: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
     for name in STAGES:
         package = repository / name / "1" / "stages" / "__init__.py"
         package.write_text("import sys\nprint('these stages:', __file__, file=sys.stderr)\n")
-    with pytest.MonkeyPatch.context() as environment, orphans_are_ours():
-        environment.setenv("PYTHONPATH", str(ROOT))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setattr("embedded.triton.lay_out_backends", lay_out_told_backends)
         with Triton(repository, log) as triton:
             wait_until(lambda: is_ready(triton), 60)
-            commands = {stub.pid: " ".join(stub.cmdline()) for stub in triton.stubs()}
-        statuses = {
-            command: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            for pid, command in commands.items()
-        }
-    return Run(repository, log.read_text(), statuses)
+            count = len(triton.stubs())
+    lines = log.read_text().splitlines()
+    ends = [line.removeprefix(ENDED).split() for line in lines if line.startswith(ENDED)]
+    return Run(repository, lines, count, [(path, int(status)) for status, path in ends])
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_runs_the_stages_of_its_repository(run: Run, name: str) -> None:
-    imported = [line for line in run.log.splitlines() if line.startswith("these stages:")]
+    imported = {line for line in run.log if line.startswith("these stages:")}
     assert f"these stages: {run.repository}/{name}/1/stages/__init__.py" in imported
-    assert len(set(imported)) == len(STAGES)
+    assert len(imported) == len(STAGES)
 
 
 def test_every_stub_ends_by_itself(run: Run) -> None:
-    assert len(run.statuses) >= len(STAGES)
-    assert set(run.statuses.values()) == {0}, run.statuses
+    assert len(run.ends) == run.stubs > len(STAGES)
+    assert [end for end in run.ends if end[1] != 0] == []
