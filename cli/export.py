@@ -63,7 +63,7 @@ def export(
 
     from export.check import check_engines
     from export.checkpoint import load_checkpoint
-    from export.engine_choice import choose, has_gpu
+    from export.engine_choice import choose_engines, has_gpu
     from export.errors import ExportError
     from export.networks import networks_of
     from export.repository import export_repository
@@ -72,7 +72,9 @@ def export(
     try:
         with Progress(*columns, console=console) as progress:
             checkpoint = load_checkpoint(model, revision, safety_checker, model_id)
-            choices = choose(networks_of(checkpoint), engine or [], precision or [], has_gpu())
+            choices = choose_engines(
+                networks_of(checkpoint), engine or [], precision or [], has_gpu()
+            )
             if output is None:
                 table = check_engines(checkpoint, progress)
             else:

@@ -19,8 +19,8 @@ def serve(
 ) -> None:
     """Start Triton from its wheel and the gateway before it; Ctrl-C stops both."""
     from embedded.default_repository import default_repository
+    from embedded.errors import TritonError
     from embedded.serve import serve as run
-    from embedded.triton import TritonError
     from gateway.serve import ServeError
     from gateway.settings import ConfigurationError, Settings
     from gateway.telemetry.log import configure_log

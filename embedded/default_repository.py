@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from export.manifest import TOOLS
 from gateway.serve import ServeError
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
 CHECKPOINT = ROOT / "demo" / "model"
 MODEL_ID = "upscale-demo"
-TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
 def default_repository(say: Callable[[str], None]) -> Path:
@@ -25,7 +25,7 @@ def default_repository(say: Callable[[str], None]) -> Path:
     repository = CACHE / f"repository-{fingerprint()}"
     if not repository.is_dir():
         say("Exporting the demo model, once; this takes about a minute.")
-        export(repository)
+        export_demo_model(repository)
         for old in CACHE.glob("repository-*"):
             if old != repository:
                 shutil.rmtree(old)
@@ -33,7 +33,7 @@ def default_repository(say: Callable[[str], None]) -> Path:
     return repository
 
 
-def export(repository: Path) -> None:
+def export_demo_model(repository: Path) -> None:
     """In a process of its own, so that its gigabyte is given back before we serve."""
     command = [sys.executable, "-m", "cli", "export", "--model", str(CHECKPOINT)]
     command += ["--model-id", MODEL_ID, "--output", str(repository)]
@@ -45,14 +45,14 @@ def export(repository: Path) -> None:
 def fingerprint() -> str:
     """Changes with anything that the exported repository depends on."""
     digest = hashlib.sha256()
-    for path in sorted(_sources()):
+    for path in sorted(_source_files()):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     for tool in TOOLS:
         digest.update(f"{tool}=={version(tool)}".encode())
     return digest.hexdigest()[:16]
 
 
-def _sources() -> Iterator[Path]:
+def _source_files() -> Iterator[Path]:
     for folder in (CHECKPOINT, ROOT / "model_repository", ROOT / "stages", ROOT / "export"):
         for path in folder.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".md":

@@ -13,7 +13,7 @@ from typing import NoReturn
 import psutil
 
 from embedded.triton import Triton, has_ended
-from export.manifest import change
+from export.manifest import changed_file
 from gateway.app import create_app
 from gateway.serve import ServeError, bind, http_server
 from gateway.settings import Settings
@@ -22,9 +22,9 @@ from gateway.triton.client import TritonClient
 from gateway.triton.pool import TritonPool
 from gateway.triton.readiness import Readiness
 
-WATCH_INTERVAL_S = 0.5
-END_TIMEOUT_S = 10.0
-START_INTERVAL_S = 2.0
+WATCH_INTERVAL_S = 0.5  # between two looks at Triton's processes
+END_TIMEOUT_S = 10.0  # for Triton to end or to serve, once one of its stubs has ended
+START_INTERVAL_S = 2.0  # between two tries to start it
 GATEWAY_STOP_TIMEOUT_S = 30
 
 
@@ -35,7 +35,7 @@ async def serve(
 
     Raises ServeError or TritonError; either way no process and no shared memory stays behind.
     """
-    if why := change(repository):
+    if why := changed_file(repository):
         raise ServeError(why)
     listener = bind(settings.host, settings.port)
     stop = asyncio.Event()
@@ -102,28 +102,33 @@ async def _keep_running(
 ) -> NoReturn:
     """Start Triton again when it or one of its stubs ended, or when it serves no more.
 
-    At once and without its leave: what it worked on is lost or hangs, and the gateway asks again.
-    Raises TritonError when it fails before it has ever served: it would do so again.
+    It is killed, not asked to stop: what it worked on is lost or hangs, and the gateway sends that
+    again. Raises TritonError when it has failed twice before it has ever served.
     """
-    has_served = False
+    has_served = has_failed = False
     while True:
-        await _until(readiness.ready, triton)
-        if readiness.ready.is_set():
-            has_served = True
-            await _until(readiness.lost, triton, triton.stubs())
-        elif not has_served:
+        await _wait_until(readiness.ready, triton)
+        if not readiness.ready.is_set() and not has_served:
             with contextlib.suppress(TimeoutError):  # a model that does not load ends Triton, too
                 async with asyncio.timeout(END_TIMEOUT_S):
-                    await _until(readiness.ready, triton, ())
+                    await _wait_until(readiness.ready, triton, ())
+        if readiness.ready.is_set():
+            has_served = True
+            await _wait_until(readiness.lost, triton, triton.stubs())
+        if has_served:
+            say("Triton has failed; starting it again.")
+        elif has_failed:
             raise triton.failure()
-        say("Triton has failed; starting it again.")
+        else:
+            has_failed = True
+            say(f"{triton.failure()} Starting it once more.")
         readiness.lose()
         while not await _started_again(triton, say):
             await asyncio.sleep(START_INTERVAL_S)
 
 
 async def _started_again(triton: Triton, say: Callable[[str], None]) -> bool:
-    """Whether it could be; what the machine has run out of may come back."""
+    """False where the machine has run out of something that may come back, such as memory."""
     try:
         await asyncio.to_thread(triton.kill)
         triton.start()
@@ -133,7 +138,7 @@ async def _started_again(triton: Triton, say: Callable[[str], None]) -> bool:
     return True
 
 
-async def _until(
+async def _wait_until(
     event: asyncio.Event, triton: Triton, stubs: Sequence[psutil.Process] | None = None
 ) -> None:
     """Wait for the event, or for the end of Triton or of one of its stubs.

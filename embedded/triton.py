@@ -2,71 +2,44 @@
 
 import contextlib
 import ctypes
-import importlib.util
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
-import sys
-import sysconfig
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import psutil
 
-from stages import machine
+from embedded.errors import TritonError
+from embedded.leftovers import new_prefix, remove_by_prefix, remove_leftovers
+from embedded.triton_log import why_it_failed
+from embedded.wheel import STUB, Wheel, environment, lay_out_backends
+from stages.machine import machine_refusal
 
-BACKENDS = Path(__file__).parent / "backends"
-STAGES = Path(__file__).parents[1] / "stages"
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
-PREFIX = "upscale"
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-STOP_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 40.0  # for what it works on; then it is killed
 PR_SET_PDEATHSIG = 1  # prctl(2)
+KERNEL_NAME_LENGTH = 15  # of a process; the kernel cuts it there
 
 
-class TritonError(Exception):
-    """Triton could not be started or has ended; the message says why."""
+def is_stub(process: psutil.Process) -> bool:
+    """Whether a process runs, or ran until it ended, a Python model.
 
-
-@dataclass(frozen=True)
-class Wheel:
-    """The parts of the installed nvidia-pytriton that are used here."""
-
-    server: Path
-    backends: Path
-    stub: Path
-    libraries: Path
-
-    @classmethod
-    def find(cls) -> Self:
-        """Raises TritonError when the wheel or its stub for this Python is missing."""
-        spec = importlib.util.find_spec("pytriton")
-        if spec is None or spec.origin is None:
-            raise TritonError("nvidia-pytriton is not installed; `make venv` installs it.")
-        package = Path(spec.origin).parent
-        root = package / "tritonserver"
-        stub = root / "python_backend_stubs" / PYTHON / "triton_python_backend_stub"
-        if not stub.is_file():
-            raise TritonError(
-                f"nvidia-pytriton has no stub for Python {PYTHON}; use Python 3.11 or 3.12."
-            )
-        return cls(
-            server=root / "bin" / "tritonserver",
-            backends=root / "backends",
-            stub=stub,
-            libraries=package.parent / "nvidia_pytriton.libs",
-        )
+    Triton has other children for some milliseconds: the shells that become stubs and those that
+    ask for the Python's path. A stub that has ended keeps its name, but no path of its executable.
+    """
+    try:
+        return process.name()[:KERNEL_NAME_LENGTH] == STUB[:KERNEL_NAME_LENGTH]
+    except (psutil.Error, OSError):
+        return False
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Also when its parent has not collected it, as Triton does not.
+    """True too for one that its parent has not collected, as Triton does not.
 
-    Not when that cannot be seen: where this process may open no more files, nobody has ended.
+    False where that cannot be seen, as when this process may open no more files.
     """
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
@@ -79,11 +52,8 @@ def has_ended(process: psutil.Process) -> bool:
 class Triton:
     """A tritonserver that serves one model repository; a context manager.
 
-    repository: as `upscale export` wrote it. grpc_port, metrics_port: 0 picks a free one. address:
-    where it listens. traces_url: where it sends its spans of requests that come with a
-    `traceparent`; None: nowhere. It is on loopback, with HTTP off and a random key before the APIs
-    that change the server or map its memory, since this is Triton 2.51 (24.10), which has known
-    holes.
+    It is on loopback, with HTTP off and a random key before the APIs that change the server or map
+    its memory, since this is Triton 2.51 (24.10), which has known holes.
     """
 
     def __init__(
@@ -95,15 +65,19 @@ class Triton:
         address: str = "127.0.0.1",
         traces_url: str | None = None,
     ) -> None:
+        """repository: as `upscale export` wrote it. address: where it listens.
+
+        grpc_port, metrics_port: 0 picks a free one. traces_url: where it sends its spans of
+        requests that come with a `traceparent`; None: nowhere.
+        """
         self.repository = repository
         self.address = address
         self.log_path = log_path
         self.grpc_port = grpc_port or free_port()
         self.metrics_port = metrics_port or free_port()
         self._traces_url = traces_url
-        # Unique, so that two servers never meet in /dev/shm; with our process id, so that what a
-        # killed one left there can be told from what a living one uses.
-        self._prefix = f"{PREFIX}-{os.getpid()}-{secrets.token_hex(4)}-"
+        self._prefix = new_prefix()
+        self._log_start = 0  # bytes of the log that earlier starts have written
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -127,13 +101,14 @@ class Triton:
             raise TritonError(
                 f"{self.repository} is no model repository; `upscale export` makes one."
             )
-        if why := machine.refusal(self.repository):
+        if why := machine_refusal(self.repository):
             raise TritonError(why)
         wheel = Wheel.find()
-        sweep()
+        remove_leftovers()
         backends = Path(tempfile.mkdtemp(prefix=self._prefix))
         lay_out_backends(wheel, backends)
         with self.log_path.open("ab") as log:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(
                 self._command(wheel, backends),
                 stdout=log,
@@ -184,15 +159,17 @@ class Triton:
         if self._process is None or self.ended() is not None:
             return []
         try:
-            return psutil.Process(self._process.pid).children()
-        except OSError:  # no file may be opened now
+            children = psutil.Process(self._process.pid).children()
+        except (psutil.Error, OSError):  # it has just ended; no file may be opened now
             return []
+        return [process for process in children if is_stub(process)]
 
     def failure(self) -> TritonError:
         """Why it or one of its stubs ended, from its log."""
         status = self.ended()
         what = "One of its stubs ended" if status is None else f"Triton ended with status {status}"
-        return TritonError(f"{what}: {reason(self.log_path)} Its whole log is {self.log_path}.")
+        why = why_it_failed(self.log_path, self._log_start)
+        return TritonError(f"{what}: {why} Its whole log is {self.log_path}.")
 
     def stop(self) -> None:
         """Let the process finish what it works on, then as `kill`."""
@@ -209,33 +186,7 @@ class Triton:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
-        remove_traces(self._prefix)
-
-
-def lay_out_backends(wheel: Wheel, folder: Path) -> None:
-    """A backend directory with the wheel's Python backend, this Python's stub and our backends.
-
-    The stub must be a real file beside libtriton_python.so; Triton refuses a link.
-    """
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(wheel.backends / "python", folder / "python", ignore=ignore)
-    shutil.copy2(wheel.stub, folder / "python" / "triton_python_backend_stub")
-    for backend in sorted(path for path in BACKENDS.iterdir() if (path / "model.py").is_file()):
-        shutil.copytree(backend, folder / backend.name, ignore=ignore)
-        # A backend is a folder of its own.
-        shutil.copytree(STAGES, folder / backend.name / "stages", ignore=ignore)
-
-
-def environment(wheel: Wheel) -> dict[str, str]:
-    """The stub links libpython and asks the `python3` on PATH for packages: both are this one's."""
-    libraries = [str(wheel.libraries), str(sysconfig.get_config_var("LIBDIR"))]
-    libraries += filter(None, [os.environ.get("LD_LIBRARY_PATH")])
-    return {
-        **os.environ,
-        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "HF_HUB_OFFLINE": "1",
-    }
+        remove_by_prefix(self._prefix)
 
 
 def free_port() -> int:
@@ -243,34 +194,6 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def reason(log_path: Path) -> str:
-    """The line of Triton's log that a person needs."""
-    lines = log_path.read_text(errors="replace").splitlines()
-    if any("libpython" in line for line in lines):
-        return f"its stub needs libpython{PYTHON}.so.1.0 (Debian: apt install libpython{PYTHON})."
-    errors = [line for line in lines if line.startswith("E")]
-    failed = [line for line in errors if "failed to load" in line]
-    return (failed or errors or lines or ["it said nothing."])[0]
-
-
-def sweep() -> None:
-    """Remove what servers left whose starting process is gone: kill -9 leaves its traces."""
-    for folder in (SHARED_MEMORY, Path(tempfile.gettempdir())):
-        for path in folder.glob(f"{PREFIX}-*-*"):
-            pid = path.name.split("-")[1]
-            if pid.isdigit() and not Path("/proc", pid).exists():
-                remove_traces(path.name)
-
-
-def remove_traces(prefix: str) -> None:
-    """Remove the shared memory and the temporary folders whose names begin with this."""
-    assert prefix.startswith(f"{PREFIX}-")  # what follows deletes: never by a name that is not ours
-    for path in SHARED_MEMORY.glob(f"{prefix}*"):
-        path.unlink(missing_ok=True)
-    for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        shutil.rmtree(path)
 
 
 def end_with_parent() -> None:

@@ -14,6 +14,7 @@ from export.checkpoint import Checkpoint
 from export.errors import ExportError
 from export.exactness import EXPORT_SIZE, Run, seeded_inputs
 from export.networks import Inputs, Network
+from stages.engines import AotiEngine
 
 # Sizes stay free, so there are no CUDA graphs: Inductor records one for each fixed size. What is
 # left, max_autotune, searches long for the fastest matrix products; not measured on a GPU yet. On
@@ -53,11 +54,10 @@ def export_aoti(
 
 
 def load_aoti(path: Path, device: str) -> Run:
-    """The package as a function."""
-    package = torch._inductor.aoti_load_package(str(path))
+    """The package, as it is served. device: `cpu` or `cuda`, as it was compiled for."""
+    engine = AotiEngine(path, "cuda:0" if device == "cuda" else "cpu")
 
     def run(inputs: Inputs) -> torch.Tensor:
-        output: torch.Tensor = package(**{k: tensor.to(device) for k, tensor in inputs.items()})
-        return output.cpu()
+        return torch.as_tensor(engine(inputs)[0]).cpu()
 
     return run

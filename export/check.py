@@ -12,8 +12,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from export.checkpoint import Checkpoint
-from export.engine_choice import Choice, Engine, has_gpu, refusal
-from export.engines import write_engine
+from export.engine_choice import Choice, Engine, choice_refusal, has_gpu
+from export.engine_file import write_engine
 from export.errors import ExportError
 from export.exactness import Run, seeded_inputs
 from export.networks import Network, networks_of
@@ -39,16 +39,18 @@ def check_engines(
     task = progress.add_task("check", total=len(rows))
     for network, engine, precision in rows:
         progress.update(task, description=f"{network.name}: {engine} {precision}")
-        cells, why = _check(network, Choice(engine, precision), checkpoint)
+        cells, why = _check_engine(network, Choice(engine, precision), checkpoint)
         table.add_row(network.name, engine, precision, *cells, why)
         progress.update(task, advance=1)
     return table
 
 
-def _check(network: Network, choice: Choice, checkpoint: Checkpoint) -> tuple[list[str], str]:
+def _check_engine(
+    network: Network, choice: Choice, checkpoint: Checkpoint
+) -> tuple[list[str], str]:
     """The cells of a row from `error` on."""
     empty = [""] * (2 + len(SIDES))
-    if why := refusal(network, choice, has_gpu()):
+    if why := choice_refusal(network, choice, has_gpu()):
         return empty, why
     module = network.module(checkpoint).eval().requires_grad_(False)
     with tempfile.TemporaryDirectory() as folder:
@@ -57,11 +59,13 @@ def _check(network: Network, choice: Choice, checkpoint: Checkpoint) -> tuple[li
         except ExportError as refused:
             return empty, str(refused)
         allowed, error = network.tolerance_in(choice.precision), written.measured.error
-        times = [f"{1000 * seconds(written.run, network, checkpoint, side):.1f}" for side in SIDES]
+        times = [
+            f"{1000 * seconds_of(written.run, network, checkpoint, side):.1f}" for side in SIDES
+        ]
     return [f"{error:.1e}", f"{allowed:.0e}", *times], "" if error <= allowed else "too far off"
 
 
-def seconds(run: Run, network: Network, checkpoint: Checkpoint, side: int) -> float:
+def seconds_of(run: Run, network: Network, checkpoint: Checkpoint, side: int) -> float:
     """The median of some runs, after one that warms up."""
     inputs = seeded_inputs(network, checkpoint, (BATCH, side, side))
     took = []

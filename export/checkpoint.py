@@ -14,33 +14,28 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from export.errors import ExportError
+from stages.limits import MAX_INFERENCE_STEPS
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """A model's request defaults: those of diffusers unless its folder has an `upscale.json`.
-
-    prompt_has_effect: false for a model that was not trained on captions.
-    """
+    """A model's request defaults: those of diffusers unless its folder has an `upscale.json`."""
 
     num_inference_steps: int = 75
     guidance_scale: float = 9.0
     noise_level: int = 20
-    prompt_has_effect: bool = True
+    prompt_has_effect: bool = True  # false for a model that was not trained on captions
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded `StableDiffusionUpscalePipeline` in float32 on the CPU, and its safety checker.
-
-    revision: the Hugging Face commit, or None for a local folder.
-    """
+    """A loaded `StableDiffusionUpscalePipeline` in float32 on the CPU, and its safety checker."""
 
     model_id: str
-    revision: str | None
+    revision: str | None  # the Hugging Face commit; None for a local folder
     pipeline: StableDiffusionUpscalePipeline
     safety_checker: StableDiffusionSafetyChecker | None
-    safety_checker_id: str | None
+    safety_checker_id: str | None  # what it was asked for by
     feature_extractor_config: Path | None
     defaults: Defaults
 
@@ -55,7 +50,7 @@ def load_checkpoint(
     Raises ExportError when something is missing or of a kind that the stages do not serve.
     """
     # The pipeline knows which of the hub's files it needs.
-    folder, commit = locate(model, revision, StableDiffusionUpscalePipeline.download)
+    folder, commit = locate_model(model, revision, StableDiffusionUpscalePipeline.download)
     pipeline = load_pipeline(folder)
     checker_folder, checker_id = locate_safety_checker(folder, safety_checker)
     checker, feature_extractor_config = load_safety_checker(checker_folder)
@@ -70,7 +65,7 @@ def load_checkpoint(
     )
 
 
-def locate(
+def locate_model(
     model: str, revision: str | None, download: Callable[..., Any]
 ) -> tuple[Path, str | None]:
     """The local folder of a model and, when it came from Hugging Face, its commit."""
@@ -111,6 +106,11 @@ def load_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
             f"{folder} has the scheduler {type(scheduler).__name__}; denoise steps a DDIMScheduler"
             " with clip_sample and thresholding off, as the x4 upscaler has it."
         )
+    if scheduler.config.num_train_timesteps < MAX_INFERENCE_STEPS:
+        raise ExportError(
+            f"{folder} has a scheduler of {scheduler.config.num_train_timesteps} timesteps; a"
+            f" request may ask for {MAX_INFERENCE_STEPS} steps, so it needs as many."
+        )
     return pipeline
 
 
@@ -122,7 +122,7 @@ def locate_safety_checker(folder: Path, wanted: str | None) -> tuple[Path | None
         return folder, "the checkpoint's own"
     wanted = wanted or "CompVis/stable-diffusion-safety-checker"
     download = partial(snapshot_download, allow_patterns=["*.json", "*.safetensors"])
-    return locate(wanted, None, download)[0], wanted
+    return locate_model(wanted, None, download)[0], wanted
 
 
 def load_safety_checker(

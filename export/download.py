@@ -12,8 +12,8 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from export.errors import ExportError
+from stages.machine import MANIFEST
 
-MANIFEST = "manifest.json"
 FAILURES = (BaseError, OSError, ValueError)  # all that obstore raises
 
 
@@ -33,7 +33,7 @@ def download_repository(url: str, output: Path) -> bool:
         store = S3Store.from_url(url, client_options={"allow_http": True})
         manifest = bytes(obstore.get(store, MANIFEST).bytes())
         for name, expected in json.loads(manifest)["sha256"].items():
-            if fetch(store, name, building / checked(name)) != expected:
+            if fetch_file(store, name, building / checked_path(name)) != expected:
                 raise ExportError(
                     f"{url}/{name} is not the file that was exported: its sha256 differs."
                 )
@@ -48,7 +48,7 @@ def download_repository(url: str, output: Path) -> bool:
     return True
 
 
-def checked(name: str) -> PurePosixPath:
+def checked_path(name: str) -> PurePosixPath:
     """A file's name in the manifest, which must stay inside the repository."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
@@ -56,7 +56,7 @@ def checked(name: str) -> PurePosixPath:
     return path
 
 
-def fetch(store: S3Store, name: str, path: Path) -> str:
+def fetch_file(store: S3Store, name: str, path: Path) -> str:
     """Write one object to a file, a few megabytes at a time; returns its sha256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()

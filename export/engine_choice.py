@@ -38,7 +38,7 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def choose(
+def choose_engines(
     networks: Sequence[Network], engines: Sequence[str], precisions: Sequence[str], on_gpu: bool
 ) -> dict[str, Choice]:
     """The choice for each network, by its name.
@@ -59,12 +59,12 @@ def choose(
         if name not in precision_of and not network.runs_in(precision):
             precision = Precision.FP32
         choices[name] = Choice(engine, precision)
-        if reason := refusal(network, choices[name], on_gpu):
+        if reason := choice_refusal(network, choices[name], on_gpu):
             raise ExportError(reason)
     return choices
 
 
-def refusal(network: Network, choice: Choice, on_gpu: bool) -> str | None:
+def choice_refusal(network: Network, choice: Choice, on_gpu: bool) -> str | None:
     """Why an engine cannot be had on this machine, and what can instead; or None."""
     if not network.runs_in(choice.precision):
         allowed = [p.value for p in Precision if network.runs_in(p)]

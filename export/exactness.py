@@ -23,13 +23,10 @@ CHECK_SIZES: tuple[Size, ...] = ((1, 40, 24), (3, 16, 56), (1, 8, 8))
 
 @dataclass(frozen=True)
 class Measured:
-    """error: the largest difference at all sizes, over the largest value.
+    """What running an engine at all check sizes tells of it."""
 
-    dims: of each tensor without the batch, -1 where it changes with the size.
-    """
-
-    error: float
-    dims: dict[str, list[int]]
+    error: float  # the largest difference at all sizes, over the largest value
+    dims: dict[str, list[int]]  # of each tensor without the batch, -1 where the size changes it
 
 
 def measure(network: Network, module: nn.Module, checkpoint: Checkpoint, run: Run) -> Measured:

@@ -102,26 +102,22 @@ class SafetyChecker(nn.Module):
 class Network:
     """One engine.
 
-    module: wraps the checkpoint's network so that its arguments are the engine's inputs.
-    inputs: (checkpoint, batch, height, width of the latents) -> example inputs by name.
-    dynamic: by input, its free axes.
-    tolerance: the largest error against PyTorch, relative to the largest value, at which a float32
-    engine passes. The largest value of a uint8 output is 255.
-    reduced: the same for the reduced precisions; in one that is missing it is refused, and why_not
-    says the reason. A unit in the last place is 2^-11 of a value in fp16 and 2^-8 in bf16, and it
-    adds up over some hundred layers.
+    An error is relative to the largest value, which is 255 for a uint8 output. A unit in the last
+    place is 2^-11 of a value in fp16 and 2^-8 in bf16, and it adds up over some hundred layers.
     """
 
     name: str
-    module: Callable[[Checkpoint], nn.Module]
+    module: Callable[[Checkpoint], nn.Module]  # whose arguments are the engine's inputs
+    # (checkpoint, batch, height, width of the latents) -> example inputs by name
     inputs: Callable[[Checkpoint, int, int, int], Inputs]
-    dynamic: dict[str, dict[int, Any]]
+    dynamic: dict[str, dict[int, Any]]  # by input, its free axes
     output: str
-    tolerance: float = 1e-4
+    tolerance: float = 1e-4  # the largest error against PyTorch at which a float32 engine passes
+    # The same for the reduced precisions; in one that is missing the network is refused.
     reduced: dict[Precision, float] = field(
         default_factory=lambda: {Precision.FP16: 1e-2, Precision.BF16: 5e-2}
     )
-    why_not: str = ""
+    why_not: str = ""  # in what is missing, a sentence
 
     def runs_in(self, precision: Precision) -> bool:
         return precision is Precision.FP32 or precision in self.reduced

@@ -3,7 +3,6 @@
 import warnings
 from pathlib import Path
 
-import onnxruntime
 import torch
 from torch import nn
 
@@ -11,11 +10,11 @@ from export.checkpoint import Checkpoint
 from export.errors import ExportError
 from export.exactness import EXPORT_SIZE, Run, seeded_inputs
 from export.networks import Inputs, Network
+from stages.engines import OnnxEngine
 
 OPSET = 20
 BF16_OPSET = 22  # the first whose convolutions take bfloat16
 MAX_ONNX_BYTES = 1_500_000_000  # a protobuf message ends at 2 GiB, graph included
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the first that is there
 
 
 def export_onnx(network: Network, module: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
@@ -42,18 +41,19 @@ def export_onnx(network: Network, module: nn.Module, checkpoint: Checkpoint, pat
 
 
 def load_onnx(network: Network, path: Path) -> Run:
-    """The file in ONNX Runtime. Raises ExportError when it has no kernels for it here."""
-    available = onnxruntime.get_available_providers()
-    providers = [provider for provider in PROVIDERS if provider in available]
+    """The file in ONNX Runtime, as it is served; on the GPU where there is one.
+
+    Raises ExportError when it has no kernels for it here.
+    """
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
-        session = onnxruntime.InferenceSession(path, providers=providers)
+        engine = OnnxEngine(path, device, [network.output])
     except Exception as error:  # its exceptions share no class of their own
         raise ExportError(
-            f"{network.name}: ONNX Runtime ({providers[0]}) cannot run it: {error}"
+            f"{network.name}: ONNX Runtime ({device}) cannot run it: {error}"
         ) from error
 
     def run(inputs: Inputs) -> torch.Tensor:
-        feeds = {name: tensor.numpy() for name, tensor in inputs.items()}
-        return torch.from_numpy(session.run([network.output], feeds)[0])
+        return torch.as_tensor(engine(inputs)[0]).cpu()
 
     return run

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SCALE = 2  # pixels a latent and side
+PREVIEW_SCALE = 2  # pixels a latent and side
 SIDE = 128
 PICTURES = 6
 RIDGE = 1e-3
@@ -18,17 +18,19 @@ RIDGE = 1e-3
 def write_preview(vae: Any, path: Path) -> None:
     """Fit the convolution to the decoder by least squares and write it as a NumPy file.
 
-    float32 [3 * SCALE * SCALE, 4 * 3 * 3 + 1]: from a latent's neighbourhood, and 1 for the bias,
-    to its SCALE x SCALE pixels in -1..1, in the order of `torch.nn.functional.pixel_shuffle`.
+    float32 [3 * PREVIEW_SCALE**2, 4 * 3 * 3 + 1]: from a latent's neighbourhood, and 1 for the
+    bias, to its pixels in -1..1, in the order of `torch.nn.functional.pixel_shuffle`.
     """
     latents = vae.encode(pictures()).latent_dist.mean
     decoded = functional.interpolate(
-        vae.decode(latents).sample, size=[SCALE * side for side in latents.shape[2:]], mode="area"
+        vae.decode(latents).sample,
+        size=[PREVIEW_SCALE * side for side in latents.shape[2:]],
+        mode="area",
     )
     patches = functional.unfold(functional.pad(latents, [1] * 4, "replicate"), 3)
     inputs = rows_of(patches * vae.config.scaling_factor)
     inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], 1).double()
-    targets = rows_of(functional.pixel_unshuffle(decoded, SCALE).flatten(2)).double()
+    targets = rows_of(functional.pixel_unshuffle(decoded, PREVIEW_SCALE).flatten(2)).double()
     square = inputs.T @ inputs
     ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square))
     weights = torch.linalg.solve(square + ridge, inputs.T @ targets)

@@ -12,17 +12,18 @@ from tokenizers import Tokenizer
 
 from export.checkpoint import Checkpoint
 from export.engine_choice import Choice
-from export.engines import describe, fit_config, write_engine
+from export.engine_file import describe_engine, fit_config, write_engine
 from export.errors import ExportError
 from export.exactness import CHECK_SIZES, check_error
-from export.manifest import MANIFEST, sums
+from export.manifest import TOOLS, sums_of
 from export.networks import networks_of
 from export.preview import write_preview
+from export.schedules import write_schedules
 from export.triton_config import read_config, write_config
+from stages.machine import MANIFEST
 
 ROOT = Path(__file__).parents[1]
 SOURCES, STAGES = ROOT / "model_repository", ROOT / "stages"
-TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
 def export_repository(
@@ -91,7 +92,7 @@ def export_engines(
         check_error(network, choice.precision, written.measured.error)
         fit_config(config, choice, written)
         allowed = network.tolerance_in(choice.precision)
-        manifest[network.name] = describe(choice, written, allowed)
+        manifest[network.name] = describe_engine(choice, written, allowed)
         progress.update(task, advance=1)
         progress.console.print(
             f"{network.name}: {choice.engine} {choice.precision}, largest error against PyTorch"
@@ -102,12 +103,12 @@ def export_engines(
 
 
 def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
-    """What the Python stages read: tokenizer, schedulers, preprocessing, parameters."""
+    """What the Python stages read: tokenizer, schedules, preprocessing, parameters."""
     pipeline = checkpoint.pipeline
     write_tokenizer(checkpoint, folder / "encode" / "1" / "tokenizer.json")
-    pipeline.scheduler.save_pretrained(folder / "denoise" / "1" / "scheduler")
-    pipeline.low_res_scheduler.save_pretrained(folder / "denoise" / "1" / "low_res_scheduler")
-    write_preview(pipeline.vae, folder / "denoise" / "1" / "preview.npy")
+    denoise = folder / "denoise" / "1"
+    write_schedules(pipeline.scheduler, pipeline.low_res_scheduler, denoise / "schedules.npz")
+    write_preview(pipeline.vae, denoise / "preview.npy")
     if checkpoint.feature_extractor_config is not None:
         target = folder / "decode" / "1" / "preprocessor_config.json"
         shutil.copyfile(checkpoint.feature_extractor_config, target)
@@ -165,6 +166,6 @@ def write_manifest(
         "command": command,
         "engines": engines,
         "tools": {tool: version(tool) for tool in TOOLS},
-        "sha256": sums(folder),
+        "sha256": sums_of(folder),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")

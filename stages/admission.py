@@ -13,7 +13,8 @@ ones never take the last place or the last memory from small ones.
 
 from collections.abc import Sequence
 
-from stages.job import BYTES_PER_PIXEL, InvalidRequest, Request
+from stages.errors import ImageTooLarge
+from stages.request import BYTES_PER_PIXEL, Request
 from stages.tiles import TILE
 
 MEGABYTE = 1_000_000
@@ -38,12 +39,12 @@ class Admission:
                 f" {-(-reserve // MEGABYTE)}; raise it or lower max_active."
             )
 
-    def check(self, request: Request) -> None:
-        """Raise InvalidRequest for an image that would not fit even alone."""
+    def check_request(self, request: Request) -> None:
+        """Raise ImageTooLarge for an image that would not fit even alone."""
         if request.is_tiled and request.memory_bytes > self._tiled_bytes:
             height, width = request.image_size
-            raise InvalidRequest(
-                f"image is too large for this server: {width} x {height} pixels take"
+            raise ImageTooLarge(
+                f"The image is too large for this server: {width} x {height} pixels take"
                 f" {-(-request.memory_bytes // MEGABYTE)} MB, and there are"
                 f" {self._tiled_bytes // MEGABYTE} MB for large images"
                 f" (MEMORY_BUDGET_MB={self._budget_mb})."

@@ -2,31 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+
+from stages.job import Job
+from stages.tiles import Tile
 
 
-class Batchable(Protocol):
-    """What is known of the work: its latents' height and width, its rows in a UNet batch."""
+def batches(pairs: Iterable[tuple[Job, Tile]], max_rows: int) -> Iterator[list[tuple[Job, Tile]]]:
+    """Group tiles of one size, in order, into calls of at most max_rows rows.
 
-    @property
-    def size(self) -> tuple[int, int]: ...
-    @property
-    def rows(self) -> int: ...
-
-
-W = TypeVar("W", bound=Batchable)
-
-
-def batches(work: Iterable[W], max_rows: int) -> Iterator[list[W]]:
-    """Group work of one size, in order, into calls of at most max_rows rows."""
-    by_size: dict[tuple[int, int], list[W]] = defaultdict(list)
-    for item in work:
-        by_size[item.size].append(item)
+    A tile that takes more rows than that by itself goes alone.
+    """
+    by_size: dict[tuple[int, int], list[tuple[Job, Tile]]] = defaultdict(list)
+    for job, tile in pairs:
+        by_size[tile.size].append((job, tile))
     for group in by_size.values():
-        batch: list[W] = []
-        for item in group:
-            if batch and sum(member.rows for member in batch) + item.rows > max_rows:
+        batch: list[tuple[Job, Tile]] = []
+        rows = 0
+        for job, tile in group:
+            if batch and rows + job.request.rows_per_tile > max_rows:
                 yield batch
-                batch = []
-            batch.append(item)
+                batch, rows = [], 0
+            batch.append((job, tile))
+            rows += job.request.rows_per_tile
         yield batch

@@ -1,7 +1,7 @@
 """What our Python-based backends share: requests to one batch and back, on the CPU or a GPU.
 
-`embedded/triton.py` copies it beside each backend's model.py. Arrays are NumPy's on the CPU and
-torch's on a GPU, where Triton's tensors come and go as DLPack, without the host.
+Arrays are NumPy's on the CPU and torch's on a GPU, where Triton's tensors come and go as DLPack,
+without the host.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from stages.engines import Batch, join
+from stages.engines import Batch, join_arrays
 
 
-def respond(
+def responses_to(
     requests: Sequence[Any],
     inputs: Sequence[str],
     outputs: Sequence[str],
@@ -24,7 +24,7 @@ def respond(
         {name: array_of(pb_utils.get_input_tensor_by_name(request, name)) for name in inputs}
         for request in requests
     ]
-    results = run({name: join([row[name] for row in rows]) for name in inputs})
+    results = run({name: join_arrays([row[name] for row in rows]) for name in inputs})
     responses, start = [], 0
     for row in rows:
         end = start + len(row[inputs[0]])

@@ -1,10 +1,11 @@
 """Engines by their files: `model.onnx` in ONNX Runtime, `model.pt2` of AOTInductor.
 
-Copied beside what runs them: our Python-based backends, and `denoise` for the UNet. Arrays are
-NumPy's or torch's; on a GPU they stay there.
+Our Python-based backends run them, denoise runs the UNet's, and the export checks them as they are
+run there. Arrays are NumPy's or torch's; on a GPU they stay there.
 """
 
 import importlib.util
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,24 +17,35 @@ Batch = dict[str, Any]
 # Values of the largest input in one run on a CPU: one row of unet at 128 x 128, two of
 # vae_decoder. Memory grows with the rows of a run, and on a CPU more rows are no faster.
 RUN_SIZE = 2**17
+logger = logging.getLogger("engines")
 
 
 class Engine(Protocol):
     """A batch by input names, each [rows, ...], to the outputs, [rows, ...] too."""
 
+    device: str  # where it runs and where its outputs lie: `cpu` or `cuda:0`
+
     def __call__(self, batch: Batch) -> list[Any]: ...
 
 
 class OnnxEngine:
-    """A graph in ONNX Runtime; device: `cpu` or `cuda:0`; outputs: their names."""
+    """A graph in ONNX Runtime, on the CPU where that has no CUDA."""
 
     def __init__(self, path: Path, device: str, outputs: Sequence[str]) -> None:
+        """device: where it is to run, `cpu` or `cuda:0`. outputs: their names."""
         import onnxruntime  # noqa: PLC0415 - not in a container with Triton's own backend for it
 
         providers = providers_for(device, onnxruntime.get_available_providers())
         self.session = onnxruntime.InferenceSession(path, session_options(), providers=providers)
         self.outputs = outputs
         self.device = device if "CUDAExecutionProvider" in self.session.get_providers() else "cpu"
+        if self.device != device:
+            logger.warning(
+                "%s runs on the CPU, not on %s: this ONNX Runtime has no CUDA; install"
+                " onnxruntime-gpu in the place of onnxruntime.",
+                path,
+                device,
+            )
 
     def __call__(self, batch: Batch) -> list[Any]:
         if self.device != "cpu":
@@ -64,22 +76,26 @@ class OnnxEngine:
 
 
 class AotiEngine:
-    """A package that AOTInductor compiled for `device`; the networks have one output each."""
+    """A package of AOTInductor, on the device that it was compiled for; it has one output."""
 
     def __init__(self, path: Path, device: str) -> None:
+        """device: `cpu` or `cuda:0`, which of the GPUs where it was compiled for one."""
         import torch  # noqa: PLC0415 - 200 MB that ONNX Runtime on a CPU does not need
 
-        self.device = device
-        index = int(device.removeprefix("cuda:")) if device != "cpu" else -1
+        # Asked before it is loaded, as torch's own loader does: one for the CPU refuses an index.
+        loader: Any = torch._C._aoti.AOTIModelPackageLoader
+        compiled_for = loader.load_metadata_from_package(str(path), "model")["AOTI_DEVICE_KEY"]
+        self.device = "cpu" if compiled_for == "cpu" else device
+        index = -1 if self.device == "cpu" else int(device.removeprefix("cuda:"))
         self.package = torch._inductor.aoti_load_package(str(path), device_index=index)
 
     def __call__(self, batch: Batch) -> list[Any]:
         """On a GPU it returns before the output is there, as PyTorch does."""
         if self.device != "cpu":
-            return [self.call(batch)]
-        return run_in_parts(batch, lambda part: [self.call(part).numpy()])
+            return [self.call_package(batch)]
+        return run_in_parts(batch, lambda part: [self.call_package(part).numpy()])
 
-    def call(self, batch: Batch) -> Any:
+    def call_package(self, batch: Batch) -> Any:
         """All at once, to a tensor."""
         import torch  # noqa: PLC0415
 
@@ -125,17 +141,22 @@ def providers_for(device: str, available: list[str]) -> list[Any]:
 
 def run_in_parts(batch: Batch, run: Callable[[Batch], list[Any]]) -> list[Any]:
     """The batch in runs of bounded memory, on a CPU; each array is [rows, ...]."""
-    arrays = {name: np.asarray(array) for name, array in batch.items()}
+    arrays = {name: on_host(array) for name, array in batch.items()}
     rows = len(next(iter(arrays.values())))
-    step = max(1, RUN_SIZE // max(array[0].size for array in arrays.values()))
+    rows_at_once = max(1, RUN_SIZE // max(array[0].size for array in arrays.values()))
     parts = [
-        run({name: array[i : i + step] for name, array in arrays.items()})
-        for i in range(0, rows, step)
+        run({name: array[i : i + rows_at_once] for name, array in arrays.items()})
+        for i in range(0, rows, rows_at_once)
     ]
-    return [join(part) for part in zip(*parts, strict=True)]
+    return [join_arrays(part) for part in zip(*parts, strict=True)]
 
 
-def join(parts: Sequence[Any]) -> Any:
+def on_host(array: Any) -> Any:
+    """NumPy's or torch's as NumPy's; only what lies on a GPU is copied."""
+    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+
+
+def join_arrays(parts: Sequence[Any]) -> Any:
     """Arrays along the batch. One that stands alone is not copied; one on a GPU takes all there."""
     if len(parts) == 1:
         return parts[0]

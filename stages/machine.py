@@ -1,6 +1,6 @@
 """The machine that an engine was compiled for, against the one that is to run it.
 
-Imported by the export, by `upscale serve` and, as a copy beside them, by the backends.
+The export writes the one, `upscale serve`, denoise and the backends look at the other.
 """
 
 import json
@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+MANIFEST = "manifest.json"  # what the export says of a repository, at its top
 # Compiled code uses what the compiler finds; these families are those that it looks for.
 FAMILIES = ("adx", "amx", "avx", "bmi", "f16c", "fma", "gfni", "movbe", "sse4", "vaes", "vpclmul")
 
@@ -18,7 +19,7 @@ def cpu_instructions(cpuinfo: str) -> list[str]:
     return sorted(flag for flag in flags.split()[2:] if flag.startswith(FAMILIES))
 
 
-def describe(engine: str, device: str) -> dict[str, Any]:
+def describe_machine(engine: str, device: str) -> dict[str, Any]:
     """This machine, as far as a compiled engine depends on it; {} for ONNX, which does not.
 
     engine: `onnx`, `aoti` or `tensorrt`; device: `cpu` or `cuda`.
@@ -47,27 +48,27 @@ def describe(engine: str, device: str) -> dict[str, Any]:
     return machine
 
 
-def mismatch(made_for: dict[str, Any], here: dict[str, Any]) -> str | None:
+def mismatch(made_for: dict[str, Any], machine: dict[str, Any]) -> str | None:
     """Why an engine made for one machine cannot run on another, or None.
 
     A CPU's name may differ as long as it has all instructions; a GPU and versions may not.
     """
-    missing = set(made_for.get("instructions", [])) - set(here.get("instructions", []))
-    if missing and "instructions" in here:
+    missing = set(made_for.get("instructions", [])) - set(machine.get("instructions", []))
+    if missing and "instructions" in machine:
         return f"a CPU with {', '.join(sorted(missing))}, which this one lacks"
     for key in ("gpu", "capability", "torch", "tensorrt"):
-        if key in made_for and made_for[key] != here.get(key):
-            return f"{key} {made_for[key]}; here it is {here.get(key, 'none')}"
+        if key in made_for and made_for[key] != machine.get(key):
+            return f"{key} {made_for[key]}; here it is {machine.get(key, 'none')}"
     return None
 
 
-def refusal(repository: Path, names: list[str] | None = None) -> str | None:
+def machine_refusal(repository: Path, names: list[str] | None = None) -> str | None:
     """Why the engines of an exported repository cannot run here, or None: its manifest says.
 
     names: of the networks to look at; None is all. A repository without a manifest, or one that
     does not name its engines, says nothing.
     """
-    path = repository / "manifest.json"
+    path = repository / MANIFEST
     if not path.is_file():
         return None
     manifest = json.loads(path.read_text())
@@ -75,7 +76,7 @@ def refusal(repository: Path, names: list[str] | None = None) -> str | None:
         if names is not None and name not in names:
             continue
         engine, made_for = entry["engine"], entry["machine"]
-        why = mismatch(made_for, here(engine, made_for)) if made_for else None
+        why = mismatch(made_for, this_machine(engine, made_for)) if made_for else None
         if why:
             return (
                 f"The {engine} engine of {name} was made for {why}. Make it again on this machine:"
@@ -84,9 +85,9 @@ def refusal(repository: Path, names: list[str] | None = None) -> str | None:
     return None
 
 
-def here(engine: str, made_for: dict[str, Any]) -> dict[str, Any]:
+def this_machine(engine: str, made_for: dict[str, Any]) -> dict[str, Any]:
     """This machine, looked at as that of an engine; empty where a library or a GPU is missing."""
     try:
-        return describe(engine, "cuda" if "gpu" in made_for else "cpu")
+        return describe_machine(engine, "cuda" if "gpu" in made_for else "cpu")
     except (ImportError, RuntimeError, AssertionError):  # no TensorRT; no GPU; no CUDA in PyTorch
         return {}

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.tiles import Span, spans
-
-SCALE = 4  # image pixels per latent pixel
-Tile = tuple[Span, Span]  # rows and columns
+from stages.limits import SCALE
+from stages.tiles import Span, Tile, spans, tiles_of
 
 
 class Mosaic:
@@ -17,38 +15,36 @@ class Mosaic:
     image: uint8 [height, width, 3], complete once every tile was added.
     """
 
-    def __init__(self, latents_size: tuple[int, ...], image_size: tuple[int, int]) -> None:
+    def __init__(self, latents_size: tuple[int, int], image_size: tuple[int, int]) -> None:
         """Height and width of both; what the tiles have beyond the image is cut off."""
         height, width = latents_size
         self.image = np.empty((*image_size, 3), np.uint8)
-        self._rows, self._columns = spans(height, SCALE), spans(width, SCALE)
+        self._tiles = tiles_of(height, width, SCALE)
+        self._verticals, self._last_horizontal = spans(height, SCALE), spans(width, SCALE)[-1]
         self._band: NDArray[np.float32] | None = None  # a row of tiles; one tile needs no blending
-        if len(self._rows) * len(self._columns) > 1:
-            self._band = np.zeros((SCALE * self._rows[0].length, SCALE * width, 3), np.float32)
+        if len(self._tiles) > 1:
+            self._band = np.zeros((SCALE * self._verticals[0].length, SCALE * width, 3), np.float32)
 
     def batches(self, size: int) -> Iterator[list[Tile]]:
         """All tiles, row by row, at most `size` at once."""
-        tiles = [(rows, columns) for rows in self._rows for columns in self._columns]
-        for start in range(0, len(tiles), size):
-            yield tiles[start : start + size]
+        for start in range(0, len(self._tiles), size):
+            yield self._tiles[start : start + size]
 
-    def add(self, tile: Tile, image: NDArray[np.uint8]) -> None:
+    def add_tile(self, tile: Tile, image: NDArray[np.uint8]) -> None:
         """Add a tile's image, uint8 [h, w, 3]."""
         if self._band is None:
             self.image[:] = image[: len(self.image), : self.image.shape[1]]
             return
-        rows, columns = tile
-        weights = np.outer(rows.weights, columns.weights)[:, :, None]
-        self._band[:, columns.pixels] += weights * image
-        if columns is self._columns[-1]:
-            self._finish(self._band, rows)
+        self._band[:, tile.horizontal.pixels] += tile.weights[:, :, None] * image
+        if tile.horizontal is self._last_horizontal:
+            self._finish_row(self._band, tile.vertical)
 
-    def _finish(self, band: NDArray[np.float32], rows: Span) -> None:
+    def _finish_row(self, band: NDArray[np.float32], vertical: Span) -> None:
         """Keep what lies above the next row of tiles, and move the band down to it."""
-        index = self._rows.index(rows)
-        below = self._rows[index + 1 :][:1]
-        top = rows.pixels.start
-        bottom = below[0].pixels.start if below else rows.pixels.stop
+        index = self._verticals.index(vertical)
+        below = self._verticals[index + 1 :][:1]
+        top = vertical.pixels.start
+        bottom = below[0].pixels.start if below else vertical.pixels.stop
         height, width = self.image.shape[:2]
         self.image[top:bottom] = band[: bottom - top][: height - top, :width].round()
         if below:

@@ -10,35 +10,37 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from stages.job import Job, Tile
+from stages.job import Job
+from stages.tiles import Tile
 
 UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
-Piece = tuple[Job, Tile]
 
 
-def predict(unet: UNet, pieces: Sequence[Piece]) -> None:
+def predict(unet: UNet, pairs: Sequence[tuple[Job, Tile]]) -> None:
     """Predict tiles of one size in one call; jobs whose last tile it was take their step.
 
     unet: the inputs of `unet_inputs` -> noise_pred float32 [rows, 4, h, w], which is written to.
     """
-    pieces = sorted(pieces, key=lambda piece: not piece[0].request.is_guided)
-    guided = [job for job, _ in pieces if job.request.is_guided]
-    noise_pred = guide(unet(unet_inputs(pieces, guided)), guided)
-    for (job, tile), part in zip(pieces, torch.split(noise_pred, 1), strict=True):
-        job.add(tile, part)
-    step([job for job in dict.fromkeys(job for job, _ in pieces) if job.is_predicted])
+    pairs = sorted(pairs, key=lambda pair: not pair[0].request.is_guided)
+    guided = [job for job, _ in pairs if job.request.is_guided]
+    noise_pred = guide(unet(unet_inputs(pairs, guided)), guided)
+    for (job, tile), part in zip(pairs, torch.split(noise_pred, 1), strict=True):
+        job.add_prediction(tile, part)
+    take_steps([job for job in dict.fromkeys(job for job, _ in pairs) if job.is_predicted])
 
 
-def unet_inputs(pieces: Sequence[Piece], guided: Sequence[Job]) -> dict[str, torch.Tensor]:
-    """A row for every piece, then one without its prompt for the guided ones, which come first.
+def unet_inputs(
+    pairs: Sequence[tuple[Job, Tile]], guided: Sequence[Job]
+) -> dict[str, torch.Tensor]:
+    """A row for every tile, then one without its prompt for the guided ones, which come first.
 
     Timesteps and labels stay on the host, where the call is put together.
     """
-    latents = stacked([tile.of(job.latents) for job, tile in pieces])
-    image = stacked([tile.of(job.image) for job, tile in pieces])
+    latents = stacked([tile.window(job.latents) for job, tile in pairs])
+    image = stacked([tile.window(job.image) for job, tile in pairs])
     sample = torch.cat([latents, image], dim=1)
-    jobs = [*(job for job, _ in pieces), *guided]
-    embeds = [job.prompt_embeds for job, _ in pieces] + [
+    jobs = [*(job for job, _ in pairs), *guided]
+    embeds = [job.prompt_embeds for job, _ in pairs] + [
         job.negative_prompt_embeds for job in guided
     ]
     return {
@@ -60,7 +62,7 @@ def guide(noise_pred: torch.Tensor, guided: Sequence[Job]) -> torch.Tensor:
     return noise_pred[:-count]
 
 
-def step(jobs: Sequence[Job]) -> None:
+def take_steps(jobs: Sequence[Job]) -> None:
     """One scheduler step of each, those of one size together."""
     by_size: dict[torch.Size, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -68,11 +70,11 @@ def step(jobs: Sequence[Job]) -> None:
     for group in by_size.values():
         latents = stacked([job.latents for job in group])
         noise_pred = stacked([job.noise_pred for job in group])
-        a = column([job.schedule.latents_factors[job.step] for job in group], latents)
-        b = column([job.schedule.prediction_factors[job.step] for job in group], latents)
+        a = column([job.schedule.latents_factors[job.steps_done] for job in group], latents)
+        b = column([job.schedule.prediction_factors[job.steps_done] for job in group], latents)
         stepped = a * latents + b * noise_pred
         for job, next_latents in zip(group, torch.split(stepped, 1), strict=True):
-            job.advance(next_latents)
+            job.take_step(next_latents)
 
 
 def stacked(tensors: list[torch.Tensor]) -> torch.Tensor:

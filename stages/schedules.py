@@ -1,58 +1,58 @@
-"""DDIM as two numbers a step, read off diffusers' scheduler.
+"""A scheduler as numbers, which the export reads off diffusers' object: see export/schedules.py.
 
-Song et al., Denoising Diffusion Implicit Models (2021), equation 12: with eta 0 and without
-clipping, the previous sample is linear in the sample and in the model's output. So one step is
-`a * latents + b * noise_pred`, and a and b are what the scheduler answers to (1, 0) and (0, 1). The
-same holds for its estimate of the latents without noise.
+With eta 0 and without clipping, DDIM's previous sample is linear in the sample and in the model's
+output (Song et al., Denoising Diffusion Implicit Models, 2021, equation 12). So one step is
+`a * latents + b * noise_pred`, and a table holds a and b for every step of every number of steps.
+The same holds for its estimate of the latents without noise, and for the noise in the image.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from pathlib import Path
 
-import torch
+import numpy as np
+
+Factors = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """timesteps, and for each the factors of the latents and of the prediction, all [steps].
-
-    denoised_factors: both, for the estimate of the latents without noise.
-    """
+    """The steps from noise to a picture; each field has one entry for each."""
 
     timesteps: tuple[int, ...]
-    latents_factors: tuple[float, ...]
-    prediction_factors: tuple[float, ...]
-    denoised_factors: tuple[tuple[float, float], ...]
+    latents_factors: tuple[float, ...]  # of the latents, in the next latents
+    prediction_factors: tuple[float, ...]  # of the UNet's prediction, in the next latents
+    denoised_factors: tuple[Factors, ...]  # of both, in the estimate of the latents without noise
 
     def __len__(self) -> int:
         return len(self.timesteps)
 
 
 class Schedules:
-    """The schedules of one diffusers `DDIMScheduler`, made once for each number of steps."""
+    """A `schedules.npz` of the export.
 
-    def __init__(self, scheduler: Any) -> None:
-        config = scheduler.config
-        if config.clip_sample or config.thresholding:
-            raise ValueError("denoise needs a DDIMScheduler with clip_sample and thresholding off")
-        self._scheduler = scheduler
-        self.get = lru_cache(maxsize=128)(self._make)
+    timesteps int64 [T] and factors float32 [T, 4], in the order of Schedule's fields: those of one
+    step, then those of two, and so on. starts int64 [S + 1]: those of n steps begin at
+    starts[n - 1] and end before starts[n]. noise_factors float32 [levels, 2]: of the image and of
+    the noise in it.
+    """
 
-    def _make(self, num_inference_steps: int) -> Schedule:
-        scheduler = self._scheduler
-        scheduler.set_timesteps(num_inference_steps)
-        # With steps_offset 1, 1000 steps would begin at timestep 1000, where diffusers itself
-        # fails: the last one that was trained is 999.
-        last = scheduler.config.num_train_timesteps - 1
-        timesteps = scheduler.timesteps.clamp(max=last).tolist()
-        sample, output = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-        steps = [scheduler.step(output, t, sample) for t in timesteps]
-        factors = [step.prev_sample for step in steps]
-        denoised = [step.pred_original_sample for step in steps]
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as file:
+            self._timesteps, self._factors = file["timesteps"], file["factors"]
+            self._starts, self._noise_factors = file["starts"], file["noise_factors"]
+
+    def schedule_of(self, num_inference_steps: int) -> Schedule:
+        """For a number of steps, from 1 to S."""
+        start, end = self._starts[num_inference_steps - 1 : num_inference_steps + 1]
+        latents, prediction, *denoised = self._factors[start:end].T.tolist()
         return Schedule(
-            timesteps=tuple(timesteps),
-            latents_factors=tuple(float(pair[0]) for pair in factors),
-            prediction_factors=tuple(float(pair[1]) for pair in factors),
-            denoised_factors=tuple((float(pair[0]), float(pair[1])) for pair in denoised),
+            timesteps=tuple(self._timesteps[start:end].tolist()),
+            latents_factors=tuple(latents),
+            prediction_factors=tuple(prediction),
+            denoised_factors=tuple(zip(*denoised, strict=True)),
         )
+
+    def noise_factors_of(self, noise_level: int) -> Factors:
+        """Of the image and of the noise in it, at a level."""
+        image, noise = self._noise_factors[noise_level].tolist()
+        return image, noise

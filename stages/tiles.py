@@ -1,7 +1,6 @@
 """Overlapping tiles of latents, and the weights that blend what was made of them.
 
-`export` puts this file into `denoise` and `decode`, which both work in these tiles. Latents that
-fit in one tile are one piece.
+Both denoise and decode work in these tiles. Latents that fit in one tile are one piece.
 
 A tile bounds memory, which grows with its area or, in an attention over every latent pixel, with
 the square of that. In float32, one tile of 128 x 128 latents takes in the x4 upscaler's decoder
@@ -11,6 +10,7 @@ hides more and costs more: n latents in a row need ceil((n - OVERLAP) / (TILE - 
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 TILE = 128  # latent pixels, height and width
 OVERLAP = 16  # latent pixels that neighbours share at least
 
+Array = TypeVar("Array")  # NumPy's or torch's
+
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """A tile along one axis.
+    """A tile along one axis."""
 
-    weights: float32 [length * scale], 0..1; at every pixel those of all spans add up to 1.
-    """
-
-    start: int
-    length: int
-    scale: int
+    start: int  # latent pixels
+    length: int  # latent pixels
+    scale: int  # pixels of the result for one of the latents
+    # float32 [length * scale], 0..1; at every pixel those of all spans add up to 1.
     weights: NDArray[np.float32]
 
     @property
@@ -40,6 +40,38 @@ class Span:
     def pixels(self) -> slice:
         """What the span covers, in pixels of the result."""
         return slice(self.start * self.scale, (self.start + self.length) * self.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A window of latents."""
+
+    vertical: Span
+    horizontal: Span
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, in latent pixels."""
+        return self.vertical.length, self.horizontal.length
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Of its result in the blend, float32 [height * scale, width * scale]."""
+        return np.outer(self.vertical.weights, self.horizontal.weights)
+
+    def window(self, latents: Array) -> Array:
+        """The tile's part of latents as a view: [..., h, w] -> [..., tile height, tile width]."""
+        view: Array = cast(Any, latents)[..., self.vertical.latents, self.horizontal.latents]
+        return view
+
+
+def tiles_of(height: int, width: int, scale: int = 1) -> list[Tile]:
+    """Cover latents of a size with tiles, row by row. scale: as in `spans`."""
+    return [
+        Tile(vertical, horizontal)
+        for vertical in spans(height, scale)
+        for horizontal in spans(width, scale)
+    ]
 
 
 @lru_cache(maxsize=128)

@@ -11,17 +11,19 @@ import torch
 import triton_python_backend_utils as pb_utils
 from torch.utils.dlpack import from_dlpack
 
+from stages.bls import call_model
 from stages.engines import AotiEngine, Engine, find_engine
-from stages.machine import refusal
-from stages.prediction import UNet
+from stages.errors import EngineFailed
+from stages.machine import machine_refusal
 
 OUTPUT = "out_sample"
 logger = logging.getLogger("denoise")
 
 
-def load_unet(folder: Path, device: torch.device, where: str) -> UNet:
+def load_unet(folder: Path, device: str, where: str) -> "OwnUNet | BlsUNet":
     """The engine in a version's folder of `unet`, in this process if it can run here.
 
+    device: where it is to run, `cpu` or `cuda:0`; where it does is the result's `device`.
     where: "denoise"; or "bls", by which an engine is called as well whose library this Python does
     not have. Raises ValueError for any other word.
     """
@@ -32,46 +34,51 @@ def load_unet(folder: Path, device: torch.device, where: str) -> UNet:
     engine = own_engine(folder, device) if where == "denoise" else None
     if not isinstance(engine, AotiEngine):
         torch.set_num_threads(1)  # beside the engine there are a few additions a step
-    if engine is None:
-        return BlsUNet(device)
-    return lambda inputs: torch.as_tensor(engine(inputs)[0], device=device)
+    return BlsUNet(device) if engine is None else OwnUNet(engine)
 
 
-def own_engine(folder: Path, device: torch.device) -> Engine | None:
+def own_engine(folder: Path, device: str) -> Engine | None:
     """None where this Python has no library for it. Raises for one of another machine."""
-    if (folder / "model.pt2").is_file() and (why := refusal(folder.parents[1], ["unet"])):
+    if (folder / "model.pt2").is_file() and (why := machine_refusal(folder.parents[1], ["unet"])):
         raise pb_utils.TritonModelException(why)
-    name = f"cuda:{device.index or 0}" if device.type == "cuda" else "cpu"
-    engine = find_engine(folder, name, [OUTPUT])
+    engine = find_engine(folder, device, [OUTPUT])
     if engine is None:
         logger.warning("no library for the engine in %s here: unet is called by BLS", folder)
     return engine
 
 
+class OwnUNet:
+    """An engine in this process. device: where it runs, so where the latents belong."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.device = torch.device(engine.device)
+
+    def __call__(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        try:
+            [out_sample] = self._engine(inputs)
+        except Exception as error:  # the libraries' exceptions share no class of their own
+            raise EngineFailed(f"unet: {error}") from error
+        return torch.as_tensor(out_sample, device=self.device)
+
+
 class BlsUNet:
-    """The model `unet`, called by BLS.
+    """The model `unet`, called by BLS. device: where the latents belong.
 
     Tensors cross as DLPack: those on a GPU stay there, and an answer is not copied out of the
     memory that it shares with Triton, which lives as long as the answer.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
         kind = (
             pb_utils.TRITONSERVER_MEMORY_GPU
-            if device.type == "cuda"
+            if self.device.type == "cuda"
             else pb_utils.TRITONSERVER_MEMORY_CPU
         )
-        self._memory = pb_utils.PreferredMemory(kind, device.index or 0)
+        self._memory = pb_utils.PreferredMemory(kind, self.device.index or 0)
 
     def __call__(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        response = pb_utils.InferenceRequest(
-            model_name="unet",
-            requested_output_names=[OUTPUT],
-            inputs=[pb_utils.Tensor.from_dlpack(name, value) for name, value in inputs.items()],
-            preferred_memory=self._memory,
-        ).exec()
-        if response.has_error():
-            raise RuntimeError(f"unet: {response.error().message()}")
-        out_sample = pb_utils.get_output_tensor_by_name(response, OUTPUT)
-        return from_dlpack(out_sample).to(self._device)
+        tensors = [pb_utils.Tensor.from_dlpack(name, value) for name, value in inputs.items()]
+        out_sample = call_model("unet", tensors, OUTPUT, preferred_memory=self._memory)
+        return from_dlpack(out_sample).to(self.device)

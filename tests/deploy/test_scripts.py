@@ -17,7 +17,8 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from embedded.triton import Wheel, environment, free_port, lay_out_backends
+from embedded.triton import free_port
+from embedded.wheel import Wheel, environment, lay_out_backends
 from tests.deploy.dockerfile import DOCKER
 from tests.photographs import file_of, photograph
 from tests.server import Gateway, wait_until

@@ -16,7 +16,7 @@ def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         repository.mkdir()
 
     monkeypatch.setattr(default, "CACHE", tmp_path)
-    monkeypatch.setattr(default, "export", export)
+    monkeypatch.setattr(default, "export_demo_model", export)
     old = tmp_path / "repository-of-an-older-version"
     old.mkdir()
     said: list[str] = []
@@ -38,4 +38,4 @@ def test_its_name_changes_with_what_it_is_made_of(monkeypatch: pytest.MonkeyPatc
 def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(default, "CHECKPOINT", tmp_path)
     with pytest.raises(ServeError, match="could not be exported"):
-        default.export(tmp_path / "out")
+        default.export_demo_model(tmp_path / "out")

@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from embedded import serve
+from embedded.errors import TritonError
 from embedded.serve import _keep_running
-from embedded.triton import TritonError, has_ended
+from embedded.triton import has_ended
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +34,13 @@ class FakeReadiness:
 
 
 class FakeTriton:
-    """It runs until a test says otherwise. errors: of the next starts."""
+    """It runs until a test says otherwise."""
 
     def __init__(self) -> None:
+        self.on_start: Callable[[], None] = lambda: None  # at the end of a start
+        self.errors: list[OSError] = []  # of the next starts
         self.status: int | None = None
         self.dead: list[psutil.Process] = []
-        self.errors: list[OSError] = []
         self.starts = self.kills = 0
 
     def ended(self) -> int | None:
@@ -58,6 +60,7 @@ class FakeTriton:
             raise self.errors.pop()
         self.status, self.dead = None, []
         self.starts += 1
+        self.on_start()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -72,17 +75,72 @@ def dead_process() -> psutil.Process:
     return process
 
 
+def fail(triton: FakeTriton, part: str) -> None:
+    """Let Triton or one of its stubs end."""
+    triton.status = 1 if part == "triton" else None
+    triton.dead = [dead_process()] if part == "stub" else []
+
+
+async def keep(triton: FakeTriton, readiness: FakeReadiness, say: Callable[[str], None]) -> None:
+    async with asyncio.timeout(5):
+        await _keep_running(triton, readiness, say)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("part", ["triton", "stub"])
-def test_what_fails_before_it_has_served_ends_the_server(part: str) -> None:
+def test_what_fails_twice_before_it_has_served_ends_the_server(part: str) -> None:
+    triton, said = FakeTriton(), list[str]()
+
     async def main() -> None:
-        triton, readiness = FakeTriton(), FakeReadiness()
-        triton.status = 1 if part == "triton" else None
-        triton.dead = [dead_process()] if part == "stub" else []
-        async with asyncio.timeout(5):
-            await _keep_running(triton, readiness, print)  # type: ignore[arg-type]
+        fail(triton, part)
+        triton.on_start = lambda: fail(triton, part)
+        await keep(triton, FakeReadiness(), said.append)
 
     with pytest.raises(TritonError, match="it failed"):
         asyncio.run(main())
+    assert triton.starts == 1
+    assert said == ["it failed Starting it once more."]
+
+
+async def served(triton: FakeTriton, readiness: FakeReadiness) -> list[str]:
+    """What is said until Triton's failure after it has served is seen."""
+    said: list[str] = []
+    keeping = asyncio.create_task(keep(triton, readiness, said.append))
+    await until(readiness.ready.is_set)
+    await asyncio.sleep(0.01)
+    readiness.lose()
+    await until(lambda: "Triton has failed; starting it again." in said)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    return said
+
+
+def test_a_first_start_that_fails_once_is_no_failure() -> None:
+    async def main() -> None:
+        triton, readiness = FakeTriton(), FakeReadiness()
+        fail(triton, "triton")
+        triton.on_start = readiness.pass_
+        assert (await served(triton, readiness))[0] == "it failed Starting it once more."
+
+    asyncio.run(main())
+
+
+def test_what_serves_though_a_child_has_ended_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "END_TIMEOUT_S", 5)
+
+    async def main() -> None:
+        triton, readiness = FakeTriton(), FakeReadiness()
+        fail(triton, "stub")
+        passing = asyncio.create_task(_pass_later(triton, readiness))
+        assert await served(triton, readiness) == ["Triton has failed; starting it again."]
+        await passing
+
+    asyncio.run(main())
+
+
+async def _pass_later(triton: FakeTriton, readiness: FakeReadiness) -> None:
+    await asyncio.sleep(0.02)
+    triton.dead = []
+    readiness.pass_()
 
 
 def test_what_has_served_is_started_again_until_it_can_be() -> None:

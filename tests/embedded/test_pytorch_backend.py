@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.machine import describe
+from stages.machine import describe_machine
 from tests.embedded.backends import load
 
 
@@ -13,7 +13,7 @@ def test_an_engine_of_another_machine_is_not_loaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     module = load("pytorch", monkeypatch)
-    machine = {**describe("aoti", "cpu"), "instructions": ["avx9"]}
+    machine = {**describe_machine("aoti", "cpu"), "instructions": ["avx9"]}
     manifest = {
         "command": "upscale export --engine aoti",
         "engines": {"unet": {"engine": "aoti", "machine": machine}},

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from embedded.triton import sweep
+from embedded.leftovers import remove_leftovers
 from export.manifest import record
 from tests.faults.parts import left_behind, part_of, parts_of
 from tests.photographs import file_of, photograph
@@ -49,7 +49,7 @@ def test_triton_ends_with_a_killed_server(repositories: Callable[[str], Path]) -
     processes = parts_of(server)
     server.stop(signal.SIGKILL)
     wait_until(lambda: not any(process.is_running() for process in processes), 60)
-    sweep()  # as the next start does
+    remove_leftovers()  # as the next start does
     assert left_behind(server) == []
 
 

@@ -96,6 +96,16 @@ def test_another_scheduler_is_refused(tmp_path: Path) -> None:
         load(path)
 
 
+def test_a_scheduler_with_fewer_timesteps_than_steps_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tiny"
+    write(path)
+    config = path / "scheduler" / "scheduler_config.json"
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps({**values, "num_train_timesteps": 500}))
+    with pytest.raises(ExportError, match=r"a scheduler of 500 timesteps; .* for 1000 steps"):
+        load(path)
+
+
 def test_weights_that_are_no_safetensors_are_not_read(tmp_path: Path, folder: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(folder, other)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from export.engine_choice import Choice, Engine, choose
+from export.engine_choice import Choice, Engine, choose_engines
 from export.errors import ExportError
 from export.networks import NETWORKS
 from export.precision import Precision
@@ -11,12 +11,14 @@ FP32, FP16, BF16 = Precision.FP32, Precision.FP16, Precision.BF16
 
 
 def precisions(given: list[str], on_gpu: bool, engine: str = "aoti") -> dict[str, Precision]:
-    chosen = choose(NETWORKS, [engine], given, on_gpu)
+    chosen = choose_engines(NETWORKS, [engine], given, on_gpu)
     return {name: choice.precision for name, choice in chosen.items()}
 
 
 def test_the_default_on_a_cpu_is_exact() -> None:
-    assert set(choose(NETWORKS, [], [], on_gpu=False).values()) == {Choice(Engine.ONNX, FP32)}
+    assert set(choose_engines(NETWORKS, [], [], on_gpu=False).values()) == {
+        Choice(Engine.ONNX, FP32)
+    }
 
 
 def test_the_default_on_a_gpu_is_diffusers_own() -> None:
@@ -39,7 +41,7 @@ def test_one_value_is_for_all_that_can() -> None:
 
 
 def test_a_network_of_its_own() -> None:
-    chosen = choose(NETWORKS, ["unet=aoti"], ["fp16", "unet=bf16"], on_gpu=False)
+    chosen = choose_engines(NETWORKS, ["unet=aoti"], ["fp16", "unet=bf16"], on_gpu=False)
     assert chosen["unet"] == Choice(Engine.AOTI, BF16)
     assert chosen["text_encoder"] == Choice(Engine.ONNX, FP16)
 
@@ -60,9 +62,9 @@ def test_what_cannot_be_is_refused_on_a_cpu(
     engines: list[str], given: list[str], message: str
 ) -> None:
     with pytest.raises(ExportError, match=message):
-        choose(NETWORKS, engines, given, on_gpu=False)
+        choose_engines(NETWORKS, engines, given, on_gpu=False)
 
 
 def test_tensorrt_without_its_package_is_refused() -> None:
     with pytest.raises(ExportError, match="install the extra `tensorrt`, in the release of"):
-        choose(NETWORKS, ["tensorrt"], [], on_gpu=True)
+        choose_engines(NETWORKS, ["tensorrt"], [], on_gpu=True)

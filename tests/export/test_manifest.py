@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from export.manifest import change, record
+from export.manifest import changed_file, record
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_what_was_recorded_is_unchanged(repository: Path) -> None:
-    assert change(repository) is None
+    assert changed_file(repository) is None
     manifest = json.loads((repository / "manifest.json").read_text())
     assert manifest["model_id"] == "x4"
     assert sorted(manifest["sha256"]) == [
@@ -32,7 +32,7 @@ def test_what_was_recorded_is_unchanged(repository: Path) -> None:
 def test_what_python_compiled_is_no_change(repository: Path) -> None:
     (repository / "denoise" / "1" / "__pycache__").mkdir()
     (repository / "denoise" / "1" / "__pycache__" / "model.cpython-311.pyc").touch()
-    assert change(repository) is None
+    assert changed_file(repository) is None
 
 
 @pytest.mark.parametrize(
@@ -47,21 +47,21 @@ def test_another_file_is_named(repository: Path, content: str | None, what: str)
     path.unlink()
     if content is not None:
         path.write_text(content)
-    assert str(change(repository)).startswith(f"{path} {what}")
+    assert str(changed_file(repository)).startswith(f"{path} {what}")
 
 
 def test_a_file_too_many_is_named(repository: Path) -> None:
     path = repository / "upscale" / "config.pbtxt"
     path.parent.mkdir()
     path.touch()
-    assert str(change(repository)).startswith(f"{path} is not in manifest.json")
+    assert str(changed_file(repository)).startswith(f"{path} is not in manifest.json")
 
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", "null"])
 def test_a_manifest_without_sums_is_refused(repository: Path, manifest: str) -> None:
     (repository / "manifest.json").write_text(manifest)
-    assert "names no sums" in str(change(repository))
+    assert "names no sums" in str(changed_file(repository))
 
 
 def test_a_folder_without_a_manifest_is_no_repository(tmp_path: Path) -> None:
-    assert "is no model repository" in str(change(tmp_path))
+    assert "is no model repository" in str(changed_file(tmp_path))

@@ -15,6 +15,7 @@ from export.exactness import check_error, measure
 from export.networks import Network
 from export.onnx_engine import export_onnx, load_onnx
 from export.precision import Precision, in_precision
+from stages.engines import session_options as engines_session_options
 
 CHECKPOINT: Any = None
 NETWORK = Network(
@@ -42,6 +43,23 @@ class Convolution(nn.Module):
         return output
 
 
+def test_the_engine_that_is_checked_has_the_options_of_the_one_that_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.onnx"
+    export_onnx(NETWORK, NETWORK.module(CHECKPOINT).eval(), CHECKPOINT, path)
+    made: list[Any] = []
+
+    def session_options() -> Any:
+        made.append(engines_session_options())
+        return made[-1]
+
+    monkeypatch.setattr("stages.engines.session_options", session_options)
+    load_onnx(NETWORK, path)
+    assert len(made) == 1
+    assert made[0].enable_mem_pattern is False
+
+
 @pytest.mark.parametrize("precision", Precision)
 def test_weights_are_reduced_and_borders_are_not(precision: Precision, tmp_path: Path) -> None:
     module = NETWORK.module(CHECKPOINT).eval()
@@ -53,7 +71,7 @@ def test_weights_are_reduced_and_borders_are_not(precision: Precision, tmp_path:
     weights = [tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 4]
     assert weights == [INSIDE[precision]]
     if precision is Precision.BF16:
-        with pytest.raises(ExportError, match=r"tiny: ONNX Runtime \(CPU.*cannot run it: .*Conv"):
+        with pytest.raises(ExportError, match=r"tiny: ONNX Runtime \(cpu\) cannot run it: .*Conv"):
             load_onnx(NETWORK, path)
     else:
         measured = measure(NETWORK, module, CHECKPOINT, load_onnx(NETWORK, path))

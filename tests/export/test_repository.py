@@ -18,8 +18,9 @@ from export import networks, repository
 from export.checkpoint import load_checkpoint
 from export.errors import ExportError
 from export.networks import NETWORKS
-from export.repository import SOURCES, export_repository
+from export.repository import SOURCES, STAGES, export_repository
 from export.triton_config import read_config
+from stages.schedules import Schedules
 from tests.tiny_pipeline import make_safety_checker
 
 
@@ -53,7 +54,25 @@ def test_sources_are_copied_as_they_are(repositories: Callable[[str], Path]) -> 
     folder = repositories("narrow")
     for source in SOURCES.glob("*/1/*.py"):
         assert (folder / source.relative_to(SOURCES)).read_bytes() == source.read_bytes()
+    for stage in ("encode", "denoise", "decode"):
+        for source in STAGES.glob("*.py"):
+            copy = folder / stage / "1" / "stages" / source.name
+            assert copy.read_bytes() == source.read_bytes()
     assert not list(folder.parent.glob(".*")), "nothing half-written stays"
+
+
+def test_what_the_stages_read_lies_beside_them(repositories: Callable[[str], Path]) -> None:
+    folder = repositories("narrow")
+    for stage, names in {
+        "encode": {"tokenizer.json"},
+        "denoise": {"schedules.npz", "preview.npy"},
+        "decode": {"preprocessor_config.json"},
+    }.items():
+        found = {path.name for path in (folder / stage / "1").iterdir()}
+        assert found - {"__pycache__"} == names | {"model.py", "stages"}
+    schedules = Schedules(folder / "denoise" / "1" / "schedules.npz")
+    assert len(schedules.schedule_of(75)) == 75
+    assert schedules.noise_factors_of(350)[1] > schedules.noise_factors_of(20)[1]
 
 
 def test_configs_fit_the_checkpoint(repositories: Callable[[str], Path]) -> None:

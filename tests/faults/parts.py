@@ -11,7 +11,7 @@ from typing import Self
 import httpx
 import psutil
 
-from embedded.triton import SHARED_MEMORY
+from embedded.leftovers import SHARED_MEMORY
 from tests.photographs import file_of, photograph
 from tests.server import Server, png_of, wait_until
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from stages.admission import Admission
-from stages.job import InvalidRequest, Request
+from stages.errors import ImageTooLarge
+from stages.request import Request
 from tests.stages.test_job import job, request
 
 EMBEDS_BYTES = 77 * 6 * 4
@@ -41,9 +42,12 @@ def test_tiled_jobs_share_the_memory_and_small_ones_never_wait_for_it() -> None:
 
 def test_what_never_fits_is_refused_with_the_reason() -> None:
     bounds = admission(memory_budget_mb=80)
-    bounds.check(tiled(512))
-    with pytest.raises(InvalidRequest, match=r"1024 x 1024 pixels take 84 MB.*=80"):
-        bounds.check(tiled(1024))
+    bounds.check_request(tiled(512))
+    with pytest.raises(
+        ImageTooLarge,
+        match=r"The image is too large for this server: 1024 x 1024 pixels take 84 MB.*=80",
+    ):
+        bounds.check_request(tiled(1024))
 
 
 def test_a_budget_too_small_for_small_images_stops_the_start() -> None:

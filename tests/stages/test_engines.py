@@ -85,6 +85,34 @@ def test_cuda_is_used_where_it_is_wanted_and_there() -> None:
     assert options["device_id"] == "1"
 
 
+def test_a_gpu_that_onnx_runtime_cannot_use_is_told(
+    double: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with onnxruntime's package for the CPU on a machine where torch sees a GPU."""
+    assert OnnxEngine(double / "model.onnx", "cpu", ["y"]).device == "cpu"
+    assert caplog.messages == []
+    assert OnnxEngine(double / "model.onnx", "cuda:0", ["y"]).device == "cpu"
+    [message] = caplog.messages
+    assert "model.onnx runs on the CPU, not on cuda:0" in message
+    assert "install onnxruntime-gpu" in message
+
+
+class OnGpu:
+    """A tensor that NumPy cannot read where it lies."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+
+    def cpu(self) -> torch.Tensor:
+        return self._tensor
+
+
+def test_an_engine_on_the_cpu_takes_what_lies_on_a_gpu(double: Path) -> None:
+    engine = OnnxEngine(double / "model.onnx", "cpu", ["y"])
+    [result] = engine({"x": OnGpu(torch.ones(2, 3))})
+    assert np.array_equal(result, np.full((2, 3), 2))
+
+
 def test_bound_tensors_give_the_same(double: Path) -> None:
     """The way that a GPU takes, with the CPU as the device."""
     engine = OnnxEngine(double / "model.onnx", "cpu", ["y"])

@@ -1,5 +1,7 @@
 """Jobs against the first lines of diffusers' pipeline."""
 
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,12 +10,43 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.image_processor import VaeImageProcessor
 
-from stages.job import InvalidRequest, Job, Request, preprocess, thinned
-from stages.schedules import Schedules
+from stages.errors import InvalidRequest
+from stages.job import Job, preprocess, thinned
+from stages.request import Progress, Request
 from stages.tiles import TILE
 from tests.photographs import photograph
-from tests.stages.test_schedules import scheduler
+from tests.stages.schedules_file import schedules_of
 from tests.tiny_pipeline import BETAS
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class FakeCaller:
+    """Keeps its answer; cancelled or late when a test says so."""
+
+    answer: Any = None
+    cancelled: bool = False
+    late: bool = False
+    reports: list[Progress] = field(default_factory=list)
+    answered: threading.Event = field(default_factory=threading.Event)
+
+    def is_cancelled(self) -> bool:
+        return self.cancelled
+
+    def is_past_deadline(self) -> bool:
+        return self.late
+
+    def report(self, progress: Progress, _: torch.Tensor | None) -> None:
+        self.reports.append(progress)
+
+    def send(self, _: Request, latents: torch.Tensor) -> None:
+        self.answer = latents
+        self.answered.set()
+
+    def fail(self, error: Exception) -> None:
+        self.answer = error
+        self.answered.set()
 
 
 def request(**changes: Any) -> Request:
@@ -30,10 +63,19 @@ def request(**changes: Any) -> Request:
     return Request(**{**values, **changes})
 
 
+def start(job: Job, device: torch.device = CPU) -> None:
+    schedules = schedules_of()
+    job.start(
+        schedules.schedule_of(job.request.num_inference_steps),
+        schedules.noise_factors_of(job.request.noise_level),
+        device,
+    )
+
+
 def job(**changes: Any) -> Job:
-    asked = request(**changes)
-    schedule = Schedules(scheduler()).get(asked.num_inference_steps)
-    return Job(asked, schedule, DDPMScheduler(**BETAS))
+    made = Job(request(**changes), FakeCaller())
+    start(made)
+    return made
 
 
 def test_preprocess_is_that_of_diffusers() -> None:
@@ -60,13 +102,22 @@ def test_noise_is_drawn_in_the_order_of_diffusers() -> None:
     assert torch.equal(job().image, expected)
 
 
+def test_the_latents_are_where_the_engine_is() -> None:
+    made = Job(request(), FakeCaller())
+    assert not made.is_started
+    start(made, torch.device("meta"))
+    assert made.is_started
+    for tensor in (made.image, made.latents, made.noise_pred, made.prompt_embeds):
+        assert tensor.device.type == "meta"
+
+
 def test_it_is_finished_after_its_steps() -> None:
     it = job(num_inference_steps=2)
     for _ in range(2):
         assert not it.is_finished
-        it.add(it.tiles[0], torch.zeros(1, 4, 16, 24))
+        it.add_prediction(it.request.tiles[0], torch.zeros(1, 4, 16, 24))
         assert it.is_predicted
-        it.advance(it.latents)
+        it.take_step(it.latents)
         assert not it.is_predicted
     assert it.is_finished
 
@@ -75,17 +126,17 @@ def test_a_large_image_steps_once_all_its_tiles_are_predicted() -> None:
     image = np.asarray(photograph("cat", 300, 140))
     it = job(image=image, num_inference_steps=2)
     assert it.request.is_tiled
-    assert {tile.size for tile in it.tiles} == {(TILE, TILE)}
-    assert len(it.tiles) == 6
+    assert {tile.size for tile in it.request.tiles} == {(TILE, TILE)}
+    assert len(it.request.tiles) == 6
     whole = torch.randn(it.latents.shape)
     for count in (4, 2):
         assert not it.is_predicted
         for tile in it.next_tiles(count):
-            it.add(tile, tile.of(whole))
+            it.add_prediction(tile, tile.window(whole))
     assert it.is_predicted
     torch.testing.assert_close(it.noise_pred, whole)
-    it.advance(it.latents)
-    assert it.step == 1
+    it.take_step(it.latents)
+    assert it.steps_done == 1
     assert len(it.next_tiles(99)) == 6
     assert not it.noise_pred.any()
 
@@ -94,10 +145,10 @@ def test_a_large_image_steps_once_all_its_tiles_are_predicted() -> None:
 def test_long_and_thin_images_have_thin_tiles(size: tuple[int, int]) -> None:
     it = job(image=np.zeros((size[1], size[0], 3), np.uint8))
     shape = tuple(min(side, TILE) for side in it.request.padded_size)
-    assert {tile.size for tile in it.tiles} == {shape}
-    for tile in it.tiles:
-        assert tile.of(it.latents).shape == (1, 4, *shape)
-        it.add(tile, torch.zeros(1, 4, *shape))
+    assert {tile.size for tile in it.request.tiles} == {shape}
+    for tile in it.request.tiles:
+        assert tile.window(it.latents).shape == (1, 4, *shape)
+        it.add_prediction(tile, torch.zeros(1, 4, *shape))
     assert it.is_predicted
 
 
@@ -123,14 +174,14 @@ def test_a_preview_is_made_after_every_so_many_steps_but_not_after_the_last() ->
     it = job(preview_every=2, num_inference_steps=4, image=np.zeros((9, 20, 3), np.uint8))
     seen = []
     while not it.is_finished:
-        before, step = it.latents, it.step
+        before, step = it.latents, it.steps_done
         noise_pred, after = torch.randn(2, 1, 4, 16, 24)
-        it.add(it.tiles[0], noise_pred)
-        it.advance(after)
+        it.add_prediction(it.request.tiles[0], noise_pred)
+        it.take_step(after)
         assert it.latents is after
         if (denoised := it.take_denoised()) is not None:
             assert it.take_denoised() is None
-            seen.append(it.step)
+            seen.append(it.steps_done)
             c, d = it.schedule.denoised_factors[step]
             expected = (c * before + d * noise_pred)[..., :9, :20]
             torch.testing.assert_close(denoised, expected)

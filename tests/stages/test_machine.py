@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from embedded.triton import Triton, TritonError
+from embedded.errors import TritonError
+from embedded.triton import Triton
 from stages import machine
-from stages.machine import cpu_instructions, describe, mismatch, refusal
+from stages.machine import cpu_instructions, describe_machine, machine_refusal, mismatch
 
 GPU = {"torch": "2.13.0", "gpu": "NVIDIA H200", "capability": "9.0"}
 CPU = {"torch": "2.13.0", "cpu": "A", "instructions": ["avx2", "avx512f"]}
@@ -40,14 +41,14 @@ def test_instructions_are_those_that_compilers_use() -> None:
 
 def test_this_machine_can_run_what_it_makes() -> None:
     for engine in ("onnx", "aoti"):
-        assert mismatch(describe(engine, "cpu"), describe(engine, "cpu")) is None
-    assert describe("onnx", "cpu") == {}
-    assert describe("aoti", "cpu")["instructions"]
+        assert mismatch(describe_machine(engine, "cpu"), describe_machine(engine, "cpu")) is None
+    assert describe_machine("onnx", "cpu") == {}
+    assert describe_machine("aoti", "cpu")["instructions"]
 
 
 def write(repository: Path, **made_for: Any) -> Path:
     engines = {
-        "unet": {"engine": "aoti", "machine": {**describe("aoti", "cpu"), **made_for}},
+        "unet": {"engine": "aoti", "machine": {**describe_machine("aoti", "cpu"), **made_for}},
         "vae_decoder": {"engine": "onnx", "machine": {}},
     }
     manifest = {"command": COMMAND, "engines": engines}
@@ -56,16 +57,16 @@ def write(repository: Path, **made_for: Any) -> Path:
 
 
 def test_a_repository_for_this_machine_is_served(tmp_path: Path) -> None:
-    assert refusal(tmp_path) is None
-    assert refusal(write(tmp_path)) is None
+    assert machine_refusal(tmp_path) is None
+    assert machine_refusal(write(tmp_path)) is None
 
 
 def test_the_refusal_names_the_command_that_makes_it_again(tmp_path: Path) -> None:
-    why = refusal(write(tmp_path, torch="1.0"))
+    why = machine_refusal(write(tmp_path, torch="1.0"))
     assert why is not None
     assert "The aoti engine of unet was made for torch 1.0; here it is 2." in why
     assert why.endswith(COMMAND)
-    assert refusal(tmp_path, ["vae_decoder"]) is None
+    assert machine_refusal(tmp_path, ["vae_decoder"]) is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_the_refusal_names_the_command_that_makes_it_again(tmp_path: Path) -> No
     [("aoti", {"torch": "2.13.0", "gpu": "NVIDIA H200"}), ("tensorrt", {"tensorrt": "11.1"})],
 )
 def test_a_missing_library_or_gpu_is_a_mismatch(engine: str, made_for: dict[str, Any]) -> None:
-    assert mismatch(made_for, machine.here(engine, made_for)) is not None
+    assert mismatch(made_for, machine.this_machine(engine, made_for)) is not None
 
 
 def test_triton_does_not_start_on_the_wrong_machine(tmp_path: Path) -> None:

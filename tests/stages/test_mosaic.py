@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.mosaic import SCALE, Mosaic
+from stages.limits import SCALE
+from stages.mosaic import Mosaic
 from stages.tiles import TILE
 
 
@@ -13,8 +14,8 @@ def put_together(
     mosaic = Mosaic((image.shape[0] // SCALE, image.shape[1] // SCALE), (height, width))
     for tiles in mosaic.batches(batch_size):
         assert len(tiles) <= batch_size
-        for rows, columns in tiles:
-            mosaic.add((rows, columns), image[rows.pixels, columns.pixels])
+        for tile in tiles:
+            mosaic.add_tile(tile, image[tile.vertical.pixels, tile.horizontal.pixels])
     return mosaic.image
 
 
@@ -37,8 +38,8 @@ def test_pixels_are_blended_as_exactly_as_pixels_can_be() -> None:
     random = np.random.default_rng(2)
     mosaic = Mosaic((8, 200), (32, 800))
     expected = np.zeros((32, 800, 3))
-    for rows, columns in (tile for tiles in mosaic.batches(9) for tile in tiles):
+    for tile in (tile for tiles in mosaic.batches(9) for tile in tiles):
         image = random.uniform(0, 255, (32, SCALE * TILE, 3))
-        expected[:, columns.pixels] += columns.weights[:, None] * image
-        mosaic.add((rows, columns), image.round().astype(np.uint8))
+        expected[:, tile.horizontal.pixels] += tile.horizontal.weights[:, None] * image
+        mosaic.add_tile(tile, image.round().astype(np.uint8))
     assert np.abs(mosaic.image - expected).max() <= 1

@@ -31,7 +31,7 @@ class UNet:
 
 def test_a_guided_job_takes_a_row_with_its_prompt_and_one_without() -> None:
     unet, it = UNet(), job()
-    predict(unet, [(it, it.tiles[0])])
+    predict(unet, [(it, it.request.tiles[0])])
     [inputs] = unet.calls
     assert inputs["sample"].shape == (2, 7, 16, 24)
     assert torch.equal(inputs["sample"][0], inputs["sample"][1])
@@ -39,7 +39,7 @@ def test_a_guided_job_takes_a_row_with_its_prompt_and_one_without() -> None:
     assert inputs["timestep"].tolist() == [[751], [751]]
     assert inputs["class_labels"].tolist() == [[20], [20]]
     plain = job(guidance_scale=1.0)
-    predict(unet, [(plain, plain.tiles[0])])
+    predict(unet, [(plain, plain.request.tiles[0])])
     assert unet.calls[1]["sample"].shape == (1, 7, 16, 24)
     assert unet.calls[1]["encoder_hidden_states"][:, 0, 0].tolist() == [2]
 
@@ -47,12 +47,12 @@ def test_a_guided_job_takes_a_row_with_its_prompt_and_one_without() -> None:
 def test_a_step_is_guidance_and_the_schedulers_factors() -> None:
     it = job(guidance_scale=3.0)
     before, unet = it.latents.clone(), UNet()
-    predict(unet, [(it, it.tiles[0])])
+    predict(unet, [(it, it.request.tiles[0])])
     text, uncond = torch.split(unet(unet.calls[0]), 1)
     noise_pred = uncond + 3.0 * (text - uncond)
     a, b = it.schedule.latents_factors[0], it.schedule.prediction_factors[0]
     assert torch.equal(it.latents, a * before + b * noise_pred)
-    assert it.step == 1
+    assert it.steps_done == 1
 
 
 COMPANY: list[dict[str, Any]] = [
@@ -65,8 +65,8 @@ COMPANY: list[dict[str, Any]] = [
 
 def finish(jobs: list[Job]) -> list[torch.Tensor]:
     """Step all until they are finished, each call with a tile of every one that is not."""
-    while pieces := [(it, it.next_tiles(1)[0]) for it in jobs if not it.is_finished]:
-        predict(UNet(), pieces)
+    while pairs := [(it, it.next_tiles(1)[0]) for it in jobs if not it.is_finished]:
+        predict(UNet(), pairs)
     return [it.latents for it in jobs]
 
 
@@ -109,7 +109,7 @@ def operations(count: int) -> int:
     jobs = [job(guidance_scale=scale, seed=seed) for seed, scale in enumerate(scales)]
     answer = torch.zeros(3 * count, 4, 16, 24)
     with Operations() as counted:
-        predict(lambda _: answer, [(it, it.tiles[0]) for it in jobs])
+        predict(lambda _: answer, [(it, it.request.tiles[0]) for it in jobs])
     return int(counted.count)
 
 

@@ -1,55 +1,89 @@
-"""Schedules against diffusers' own steps."""
+"""The numbers that the export writes against diffusers' own steps."""
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler
 
-from stages.schedules import Schedules
+from stages.limits import MAX_INFERENCE_STEPS
+from stages.schedules import Schedule
+from tests.stages.schedules_file import CONFIG, schedules_of
 from tests.tiny_pipeline import BETAS
+
+SAMPLE, OUTPUT = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+FEW = 30
 
 
 def scheduler(**changes: Any) -> Any:
-    config = {"prediction_type": "v_prediction", "clip_sample": False, "set_alpha_to_one": False}
-    return DDIMScheduler(**{**BETAS, **config, "steps_offset": 1, **changes})
+    return DDIMScheduler(**{**CONFIG, **changes})
 
 
-@pytest.mark.parametrize("prediction_type", ["v_prediction", "epsilon", "sample"])
-@pytest.mark.parametrize("steps", [1, 5, 20, 75, 999])
-def test_a_step_is_diffusers_step(prediction_type: str, steps: int) -> None:
-    reference = scheduler(prediction_type=prediction_type)
-    schedule = Schedules(scheduler(prediction_type=prediction_type)).get(steps)
-    reference.set_timesteps(steps)
+def factors_at(schedule: Schedule, index: int) -> list[float]:
+    return [
+        schedule.latents_factors[index],
+        schedule.prediction_factors[index],
+        *schedule.denoised_factors[index],
+    ]
+
+
+def test_every_number_of_steps_is_that_of_diffusers() -> None:
+    """All timesteps, and the factors of the first, the last and of three more by chance."""
+    reference, schedules = scheduler(), schedules_of()
+    generator = np.random.default_rng(0)
+    for steps in range(1, MAX_INFERENCE_STEPS):
+        reference.set_timesteps(steps)
+        schedule = schedules.schedule_of(steps)
+        assert schedule.timesteps == tuple(reference.timesteps.tolist())
+        assert len(schedule) == len(schedule.latents_factors) == steps
+        for index in {0, steps - 1, *generator.integers(0, steps, 3).tolist()}:
+            step = reference.step(OUTPUT, schedule.timesteps[index], SAMPLE)
+            expected = [*step.prev_sample.tolist(), *step.pred_original_sample.tolist()]
+            assert factors_at(schedule, index) == expected, (steps, index)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prediction_type": "epsilon"},
+        {"prediction_type": "sample"},
+        {"timestep_spacing": "trailing", "steps_offset": 0},
+        {"timestep_spacing": "linspace", "set_alpha_to_one": True},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_a_step_is_diffusers_step(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.schedules.MAX_INFERENCE_STEPS", FEW)
+    reference, schedules = scheduler(**changes), schedules_of(**changes)
     generator = torch.Generator().manual_seed(0)
-    assert schedule.timesteps == tuple(reference.timesteps.tolist())
-    for index, timestep in enumerate(reference.timesteps):
-        sample, output = torch.randn(2, 1, 4, 8, 8, generator=generator)
-        step = reference.step(output, timestep, sample)
-        expected = step.prev_sample
-        actual = (
-            schedule.latents_factors[index] * sample + schedule.prediction_factors[index] * output
-        )
-        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
-        c, d = schedule.denoised_factors[index]
-        denoised = c * sample + d * output
-        # With epsilon it is a difference of large numbers, so less exact.
-        torch.testing.assert_close(denoised, step.pred_original_sample, rtol=1e-4, atol=1e-4)
+    for steps in range(1, FEW + 1):
+        reference.set_timesteps(steps)
+        schedule = schedules.schedule_of(steps)
+        assert schedule.timesteps == tuple(reference.timesteps.tolist())
+        for index, timestep in enumerate(reference.timesteps):
+            sample, output = torch.randn(2, 1, 4, 8, 8, generator=generator)
+            step = reference.step(output, timestep, sample)
+            a, b, c, d = factors_at(schedule, index)
+            actual, denoised = a * sample + b * output, c * sample + d * output
+            torch.testing.assert_close(actual, step.prev_sample, rtol=1e-5, atol=1e-5)
+            # With epsilon it is a difference of large numbers, so less exact.
+            torch.testing.assert_close(denoised, step.pred_original_sample, rtol=1e-4, atol=1e-4)
 
 
 def test_a_thousand_steps_stay_within_the_trained_timesteps() -> None:
-    schedule = Schedules(scheduler()).get(1000)
+    schedule = schedules_of().schedule_of(1000)
     assert len(schedule) == 1000
     assert schedule.timesteps[0] == 999
     assert schedule.timesteps[-1] == 1
 
 
-def test_a_schedule_is_made_once() -> None:
-    schedules = Schedules(scheduler())
-    assert schedules.get(20) is schedules.get(20)
-
-
-@pytest.mark.parametrize("change", [{"clip_sample": True}, {"thresholding": True}])
-def test_a_scheduler_that_is_not_linear_is_refused(change: dict[str, bool]) -> None:
-    with pytest.raises(ValueError, match="clip_sample and thresholding off"):
-        Schedules(scheduler(**change))
+def test_the_noise_of_every_level_is_that_of_diffusers() -> None:
+    """Bit for bit."""
+    reference, schedules = DDPMScheduler(**BETAS), schedules_of()
+    generator = torch.Generator().manual_seed(0)
+    image, noise = torch.randn(2, 1, 3, 8, 8, generator=generator)
+    for level in range(BETAS["num_train_timesteps"]):
+        expected = reference.add_noise(image, noise, torch.tensor([level]))
+        of_image, of_noise = schedules.noise_factors_of(level)
+        assert torch.equal(of_image * image + of_noise * noise, expected), level

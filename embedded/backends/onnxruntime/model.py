@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # Triton adds the model's folder, not this one
 
-from stages.engine_batch import device_of, respond
+from stages.engine_batch import device_of, responses_to
 from stages.engines import OnnxEngine
 
 
@@ -30,4 +30,4 @@ class TritonPythonModel:
         self.engine = OnnxEngine(path, device_of(args), self.outputs)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return respond(requests, self.inputs, self.outputs, self.engine)
+        return responses_to(requests, self.inputs, self.outputs, self.engine)

@@ -15,9 +15,9 @@ import triton_python_backend_utils as pb_utils
 
 sys.path.insert(0, str(Path(__file__).parent))  # Triton adds the model's folder, not this one
 
-from stages.engine_batch import device_of, respond
+from stages.engine_batch import device_of, responses_to
 from stages.engines import AotiEngine, Batch
-from stages.machine import refusal
+from stages.machine import machine_refusal
 
 
 class TritonPythonModel:
@@ -29,7 +29,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"])
-        if why := refusal(folder.parent, [folder.name]):
+        if why := machine_refusal(folder.parent, [folder.name]):
             raise pb_utils.TritonModelException(why)
         path = folder / args["model_version"] / "model.pt2"
         self.inputs = [entry["name"] for entry in config["input"]]
@@ -37,7 +37,7 @@ class TritonPythonModel:
         self.engine = AotiEngine(path, device_of(args))
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return respond(requests, self.inputs, self.outputs, self.run)
+        return responses_to(requests, self.inputs, self.outputs, self.run)
 
     def run(self, batch: Batch) -> list[Any]:
         """Ready when it returns, because Triton copies on a stream of its own."""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other of the name
 
+from stages.bls import call_model
 from stages.clip_pixels import ClipPixels
-from stages.mosaic import SCALE, Mosaic
-
-
-class EngineError(Exception):
-    """An engine's answer to a BLS call was an error."""
+from stages.errors import NoSafetyChecker
+from stages.limits import SCALE
+from stages.mosaic import Mosaic
+from stages.triton_errors import error_response
 
 
 class TritonPythonModel:
@@ -32,61 +32,49 @@ class TritonPythonModel:
         return [self.respond(request) for request in requests]
 
     def respond(self, request: Any) -> Any:
+        try:
+            return self.decode(request)
+        except Exception as error:  # of this request alone
+            return error_response(error)
+
+    def decode(self, request: Any) -> Any:
         latents, image_size, safety_check = (
             pb_utils.get_input_tensor_by_name(request, name).as_numpy()
             for name in ("latents", "image_size", "safety_check")
         )
         if safety_check[0] and self.clip_pixels is None:
-            message = (
-                "safety_check is true, but this repository was exported without a safety"
-                " checker; send safety_check false."
-            )
-            error = pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG)
-            return pb_utils.InferenceResponse([], error)
-        try:
-            size = int(image_size[0]), int(image_size[1])
-            upscaled = self.decode(latents, *size, request.trace())
-            nsfw = bool(safety_check[0]) and self.check(upscaled, request.trace())
-        except EngineError as error:
-            return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
+            raise NoSafetyChecker
+        size = int(image_size[0]), int(image_size[1])
+        upscaled = self.upscaled_image(latents, *size, request.trace())
+        nsfw = bool(safety_check[0]) and self.is_nsfw(upscaled, request.trace())
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor("upscaled", upscaled), pb_utils.Tensor("nsfw", np.array([nsfw]))]
         )
 
-    def decode(
+    def upscaled_image(
         self, latents: NDArray[np.float32], height: int, width: int, trace: Any
     ) -> NDArray[np.uint8]:
         """latents [4, h, w] -> uint8 [4 * height, 4 * width, 3], without denoise's padding."""
-        mosaic = Mosaic(latents.shape[1:], (SCALE * height, SCALE * width))
+        mosaic = Mosaic((latents.shape[1], latents.shape[2]), (SCALE * height, SCALE * width))
         for tiles in mosaic.batches(self.batch_size):
-            windows = [latents[:, rows.latents, columns.latents] for rows, columns in tiles]
-            images = call("vae_decoder", "latents", np.stack(windows), "image", trace)
+            windows = np.stack([tile.window(latents) for tile in tiles])
+            images = call_engine("vae_decoder", "latents", windows, "image", trace)
             for tile, image in zip(tiles, images, strict=True):
-                mosaic.add(tile, image)
+                mosaic.add_tile(tile, image)
         return mosaic.image
 
-    def check(self, upscaled: NDArray[np.uint8], trace: Any) -> bool:
+    def is_nsfw(self, upscaled: NDArray[np.uint8], trace: Any) -> bool:
         assert self.clip_pixels is not None
-        pixel_values = self.clip_pixels(upscaled)
-        scores = call("safety_checker", "pixel_values", pixel_values[None], "concept_scores", trace)
+        pixel_values = self.clip_pixels(upscaled)[None]
+        scores = call_engine(
+            "safety_checker", "pixel_values", pixel_values, "concept_scores", trace
+        )
         return bool((scores > 0).any())
 
 
-def call(
-    engine: str,
-    input_name: str,
-    array: NDArray[np.float32],
-    output_name: str,
-    trace: Any,
+def call_engine(
+    name: str, input_name: str, array: NDArray[np.float32], output_name: str, trace: Any
 ) -> NDArray[Any]:
-    """One call of an engine by BLS, rows first; trace: of the request that it is for."""
-    response = pb_utils.InferenceRequest(
-        model_name=engine,
-        requested_output_names=[output_name],
-        inputs=[pb_utils.Tensor(input_name, np.ascontiguousarray(array))],
-        trace=trace,
-    ).exec()
-    if response.has_error():
-        raise EngineError(f"{engine}: {response.error().message()}")
-    output = pb_utils.get_output_tensor_by_name(response, output_name)
-    return np.array(output.as_numpy())
+    """Rows in, rows out, copied out of Triton's memory; trace: of the request that it is for."""
+    inputs = [pb_utils.Tensor(input_name, np.ascontiguousarray(array))]
+    return np.array(call_model(name, inputs, output_name, trace=trace).as_numpy())

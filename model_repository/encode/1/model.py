@@ -4,11 +4,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import triton_python_backend_utils as pb_utils
 
 sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other of the name
 
+from stages.bls import call_model
+from stages.errors import InvalidRequest
 from stages.prompt_tokens import PromptTokens
+from stages.triton_errors import error_response
+
+PROMPTS = ("prompt", "negative_prompt")
 
 
 class TritonPythonModel:
@@ -16,32 +22,31 @@ class TritonPythonModel:
         self.tokens = PromptTokens(Path(__file__).parent / "tokenizer.json")
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [self.encode(request) for request in requests]
+        return [self.respond(request) for request in requests]
+
+    def respond(self, request: Any) -> Any:
+        try:
+            return self.encode(request)
+        except Exception as error:  # of this request alone
+            return error_response(error)
 
     def encode(self, request: Any) -> Any:
-        try:
-            prompts = [read_text(request, name) for name in ("prompt", "negative_prompt")]
-        except UnicodeDecodeError:
-            message = "prompt and negative_prompt must be UTF-8 text."
-            error = pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG)
-            return pb_utils.InferenceResponse([], error)
-        response = pb_utils.InferenceRequest(
-            model_name="text_encoder",
-            requested_output_names=["prompt_embeds"],
-            inputs=[pb_utils.Tensor("input_ids", self.tokens(prompts))],
-            trace=request.trace(),
-        ).exec()
-        if response.has_error():
-            return pb_utils.InferenceResponse([], response.error())
-        embeds = pb_utils.get_output_tensor_by_name(response, "prompt_embeds").as_numpy()
+        input_ids = self.tokens([read_text(request, name) for name in PROMPTS])
+        inputs = [pb_utils.Tensor("input_ids", input_ids)]
+        output = call_model("text_encoder", inputs, "prompt_embeds", trace=request.trace())
+        embeds = np.array(output.as_numpy())  # the memory is Triton's, as long as its answer lives
         return pb_utils.InferenceResponse(
             [
-                pb_utils.Tensor("prompt_embeds", embeds[0]),
-                pb_utils.Tensor("negative_prompt_embeds", embeds[1]),
+                pb_utils.Tensor(f"{name}_embeds", row)
+                for name, row in zip(PROMPTS, embeds, strict=True)
             ]
         )
 
 
 def read_text(request: Any, name: str) -> str:
+    """Raises InvalidRequest for bytes that are no text."""
     value: bytes = pb_utils.get_input_tensor_by_name(request, name).as_numpy()[0]
-    return value.decode("utf-8")
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("prompt and negative_prompt must be UTF-8 text.") from error

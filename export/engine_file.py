@@ -17,7 +17,7 @@ from export.precision import in_precision
 from export.tensorrt_engine import export_tensorrt, load_tensorrt
 from export.triton_config import read_config, write_config
 from export.zero_weights import without_zero_weights
-from stages import machine
+from stages.machine import describe_machine
 
 WARM_SIDE = 64  # of the latents
 FILES = {
@@ -29,14 +29,11 @@ FILES = {
 
 @dataclass(frozen=True)
 class Written:
-    """An engine that lies in its folder.
+    """An engine that lies in its folder."""
 
-    run: calls it. measured: against float32 PyTorch. profiles: TensorRT's, else 0.
-    """
-
-    run: Run
-    measured: Measured
-    profiles: int = 0
+    run: Run  # calls it
+    measured: Measured  # against float32 PyTorch
+    profiles: int = 0  # how many TensorRT has; the others have none
 
 
 def write_engine(
@@ -99,12 +96,12 @@ def warm_up(config: ModelConfig, side: int) -> None:
         given.zero_data = True
 
 
-def describe(choice: Choice, written: Written, allowed: float) -> dict[str, object]:
+def describe_engine(choice: Choice, written: Written, allowed: float) -> dict[str, object]:
     """What manifest.json says of an engine."""
     return {
         "engine": choice.engine,
         "precision": choice.precision,
         "error": written.measured.error,
         "tolerance": allowed,
-        "machine": machine.describe(choice.engine, "cuda" if has_gpu() else "cpu"),
+        "machine": describe_machine(choice.engine, "cuda" if has_gpu() else "cpu"),
     }

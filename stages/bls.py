@@ -1,0 +1,23 @@
+"""Engines as models of Triton's, called by its BLS ("business logic scripting")."""
+
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from stages.errors import EngineFailed
+
+
+def call_model(
+    name: str, inputs: list[pb_utils.Tensor], output: str, **options: Any
+) -> pb_utils.Tensor:
+    """One call, to the tensor of that name. It shares its memory with Triton's answer.
+
+    options: `trace` of the request that it is for, `preferred_memory` of the output.
+    Raises EngineFailed.
+    """
+    response = pb_utils.InferenceRequest(
+        model_name=name, requested_output_names=[output], inputs=inputs, **options
+    ).exec()
+    if response.has_error():
+        raise EngineFailed(f"{name}: {response.error().message()}")
+    return pb_utils.get_output_tensor_by_name(response, output)

@@ -1,0 +1,37 @@
+"""An error as Triton passes it on: the one place that makes a `TritonError` of an exception."""
+
+import logging
+
+import triton_python_backend_utils as pb_utils
+
+from stages.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InsufficientCapacity,
+    InvalidRequest,
+    StageError,
+)
+
+# https://github.com/triton-inference-server/python_backend#error-handling; the rest is INTERNAL.
+STATUSES: tuple[tuple[type[StageError], int], ...] = (
+    (InvalidRequest, pb_utils.TritonError.INVALID_ARG),
+    (InsufficientCapacity, pb_utils.TritonError.UNAVAILABLE),
+    (DeadlineExceeded, pb_utils.TritonError.UNAVAILABLE),
+    (Cancelled, pb_utils.TritonError.CANCELLED),
+)
+logger = logging.getLogger("stages")
+
+
+def triton_error(error: Exception) -> pb_utils.TritonError:
+    """A StageError with its code and Triton's status for it; any other is logged and INTERNAL."""
+    if not isinstance(error, StageError):
+        logger.error("an unexpected error", exc_info=error)
+        text = f"{type(error).__name__}: {error}"
+        return pb_utils.TritonError(text, pb_utils.TritonError.INTERNAL)
+    statuses = (status for kind, status in STATUSES if isinstance(error, kind))
+    return pb_utils.TritonError(error.message, next(statuses, pb_utils.TritonError.INTERNAL))
+
+
+def error_response(error: Exception) -> pb_utils.InferenceResponse:
+    """An answer without tensors."""
+    return pb_utils.InferenceResponse([], triton_error(error))

@@ -1,0 +1,164 @@
+"""The three stages as Triton calls them: every request gets an answer, whatever happens."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.errors import EngineFailed, ImageTooLarge, InvalidRequest, NoSafetyChecker, error_of
+from stages.limits import SCALE
+from tests.model_repository.models import load_model
+from tests.stages.test_loop import make_loop
+from tests.stages.triton_stand_in import (
+    InferenceRequest,
+    InferenceResponse,
+    Tensor,
+    TritonError,
+    TritonRequest,
+)
+
+Answers = dict[str, InferenceResponse | Exception]
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, answers: Answers) -> None:
+    """What the engines answer to BLS calls, by name."""
+
+    def answer(name: str, _: dict[str, Any]) -> InferenceResponse:
+        found = answers[name]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(InferenceRequest, "answer", staticmethod(answer), raising=False)
+
+
+FAILED = InferenceResponse([], TritonError("out of memory"))
+
+
+def prompts(prompt: bytes = b"a cat") -> TritonRequest:
+    return TritonRequest({"prompt": [prompt], "negative_prompt": [b""]})
+
+
+def encode(monkeypatch: pytest.MonkeyPatch, answers: Answers, request: TritonRequest) -> Any:
+    model = load_model("encode", monkeypatch).TritonPythonModel()
+    model.tokens = lambda texts: np.zeros((len(texts), 77), np.int64)
+    answer_with(monkeypatch, answers)
+    [response] = model.execute([request])
+    return response
+
+
+def test_encode_answers_with_a_row_for_each_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeds = np.random.default_rng(0).random((2, 77, 6), np.float32)
+    answers: Answers = {"text_encoder": InferenceResponse([Tensor("prompt_embeds", embeds)])}
+    response = encode(monkeypatch, answers, prompts())
+    assert np.array_equal(response.arrays["prompt_embeds"], embeds[0])
+    assert np.array_equal(response.arrays["negative_prompt_embeds"], embeds[1])
+
+
+def test_encodes_errors_have_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = encode(monkeypatch, {}, prompts(b"\xff")).error()
+    assert (type(error_of(str(error))), error.code) == (InvalidRequest, TritonError.INVALID_ARG)
+    error = encode(monkeypatch, {"text_encoder": FAILED}, prompts()).error()
+    assert (type(error_of(str(error))), error.code) == (EngineFailed, TritonError.INTERNAL)
+    assert str(error) == "[engine_failed] text_encoder: out of memory"
+    error = encode(monkeypatch, {"text_encoder": OSError("gone")}, prompts()).error()
+    assert (str(error), error.code) == ("OSError: gone", TritonError.INTERNAL)
+
+
+def decode(monkeypatch: pytest.MonkeyPatch, answers: Answers, *, safety_check: bool = False) -> Any:
+    model = load_model("decode", monkeypatch).TritonPythonModel()
+    model.batch_size, model.clip_pixels = 4, None
+    answer_with(monkeypatch, answers)
+    latents = np.zeros((4, 8, 8), np.float32)
+    request = TritonRequest(
+        {"latents": latents, "image_size": [7, 5], "safety_check": [safety_check]}
+    )
+    [response] = model.execute([request])
+    return response
+
+
+def test_decode_answers_with_the_image_without_its_padding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1, 8 * SCALE, 8 * SCALE, 3), np.uint8)
+    answers: Answers = {"vae_decoder": InferenceResponse([Tensor("image", image)])}
+    response = decode(monkeypatch, answers)
+    assert np.array_equal(response.arrays["upscaled"], image[0, : 7 * SCALE, : 5 * SCALE])
+    assert response.arrays["nsfw"].tolist() == [False]
+
+
+def test_decodes_errors_have_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = decode(monkeypatch, {}, safety_check=True).error()
+    assert (type(error_of(str(error))), error.code) == (NoSafetyChecker, TritonError.INVALID_ARG)
+    error = decode(monkeypatch, {"vae_decoder": FAILED}).error()
+    assert str(error) == "[engine_failed] vae_decoder: out of memory"
+    error = decode(monkeypatch, {"vae_decoder": OSError("gone")}).error()
+    assert (str(error), error.code) == ("OSError: gone", TritonError.INTERNAL)
+
+
+INPUTS: dict[str, Any] = {
+    "image": np.zeros((16, 24, 3), np.uint8),
+    "prompt_embeds": np.zeros((77, 6), np.float32),
+    "negative_prompt_embeds": np.zeros((77, 6), np.float32),
+    "seed": [1],
+    "num_inference_steps": [2],
+    "guidance_scale": [9.0],
+    "noise_level": [20],
+    "safety_check": [False],
+}
+
+
+def denoise(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Any]:
+    """What is sent for a request, after all of its steps."""
+    model = load_model("denoise", monkeypatch).TritonPythonModel()
+    model.max_noise_level, model.has_safety_checker, model.preview = 350, False, None
+    model.loop = make_loop()
+    request = TritonRequest({**INPUTS, **changes})
+    assert model.execute([request]) is None
+    for _ in range(2):
+        model.loop.run_round()
+    assert [last for _, last in request.sender.sent][-1:] == [True]
+    return [response for response, _ in request.sender.sent]
+
+
+def test_denoise_answers_with_latents_and_what_decode_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer, last = denoise(monkeypatch)
+    assert answer.arrays["latents"].shape == (4, 16, 24)
+    assert answer.arrays["image_size"].tolist() == [16, 24]
+    assert answer.arrays["safety_check"].tolist() == [False]
+    assert last is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"safety_check": [True]}, NoSafetyChecker),
+        ({"noise_level": [351]}, InvalidRequest),
+        ({"image": np.zeros((3000, 3000, 3), np.uint8)}, ImageTooLarge),
+    ],
+)
+def test_what_denoise_refuses_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], kind: type
+) -> None:
+    [answer] = denoise(monkeypatch, **changes)
+    assert type(error_of(str(answer.error()))) is kind
+    assert answer.error().code == TritonError.INVALID_ARG
+
+
+def test_a_request_that_cannot_be_read_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    [answer] = denoise(monkeypatch, seed=[])
+    assert answer.error().code == TritonError.INTERNAL
+    assert answer.error().message().startswith("IndexError: ")
+
+
+def test_denoise_ends_its_loop_and_its_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model("denoise", monkeypatch).TritonPythonModel()
+    ended: list[str] = []
+    for name in ("loop.stop", "metrics.close"):
+        part, method = name.split(".")
+        stand_in = type(part, (), {method: lambda _, name=name: ended.append(name)})()
+        setattr(model, part, stand_in)
+    model.finalize()
+    assert ended == ["loop.stop", "metrics.close"]

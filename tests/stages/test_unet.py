@@ -1,0 +1,103 @@
+"""Where the UNet runs, and what its errors become."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages.errors import EngineFailed
+from tests.stages.triton_stand_in import (
+    InferenceRequest,
+    InferenceResponse,
+    Tensor,
+    TritonError,
+    TritonModelException,
+    install,
+)
+
+
+class FakeEngine:
+    """On a device that it chose itself."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def __call__(self, batch: dict[str, Any]) -> list[Any]:
+        return [2 * batch["sample"]]
+
+
+@pytest.fixture
+def unet(monkeypatch: pytest.MonkeyPatch) -> Any:
+    install(monkeypatch)
+    from stages import unet
+
+    return unet
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_the_latents_belong_where_the_engine_runs(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str
+) -> None:
+    """Where torch sees a GPU while ONNX Runtime knows none, that is the CPU."""
+    asked: list[str] = []
+
+    def find_engine(_: Path, wanted: str, __: list[str]) -> FakeEngine:
+        asked.append(wanted)
+        return FakeEngine(device)
+
+    monkeypatch.setattr(unet, "find_engine", find_engine)
+    loaded = unet.load_unet(tmp_path, "cuda:0", "denoise")
+    assert asked == ["cuda:0"]
+    assert loaded.device == torch.device(device)
+    sample = torch.ones(1, 7, 8, 8, device=loaded.device)
+    assert loaded({"sample": sample}).device == loaded.device
+
+
+def test_an_engine_that_fails_is_named(unet: Any) -> None:
+    class Broken(FakeEngine):
+        def __call__(self, batch: dict[str, Any]) -> list[Any]:
+            raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(EngineFailed, match="unet: CUDA out of memory"):
+        unet.OwnUNet(Broken("cpu"))({})
+
+
+def test_a_model_that_fails_is_named(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(name: str, inputs: dict[str, Any]) -> InferenceResponse:
+        if inputs["sample"].shape[0] > 1:
+            return InferenceResponse([], TritonError("no room"))
+        return InferenceResponse([Tensor("out_sample", inputs["sample"].numpy() + 1)])
+
+    monkeypatch.setattr(InferenceRequest, "answer", staticmethod(answer), raising=False)
+    called = unet.load_unet(Path("nowhere"), "cpu", "bls")
+    assert called.device == torch.device("cpu")
+    assert torch.equal(called({"sample": torch.zeros(1, 2)}), torch.ones(1, 2))
+    with pytest.raises(EngineFailed, match="unet: no room"):
+        called({"sample": torch.zeros(2, 2)})
+
+
+def test_another_word_is_refused(unet: Any) -> None:
+    with pytest.raises(ValueError, match='unet of denoise is gpu: it must be "denoise" or "bls"'):
+        unet.load_unet(Path("nowhere"), "cpu", "gpu")
+
+
+def test_a_package_of_another_machine_is_not_loaded(unet: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "unet" / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.pt2").touch()
+    engines = {"unet": {"engine": "aoti", "machine": {"torch": "1.0"}}}
+    manifest = {"command": "upscale export", "engines": engines}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TritonModelException, match=r"made for torch 1\.0"):
+        unet.load_unet(folder, "cpu", "denoise")
+
+
+def test_an_answer_of_numpy_becomes_a_tensor(unet: Any) -> None:
+    class OnCpu(FakeEngine):
+        def __call__(self, batch: dict[str, Any]) -> list[Any]:
+            return [np.ones((1, 4, 8, 8), np.float32)]
+
+    assert torch.equal(unet.OwnUNet(OnCpu("cpu"))({}), torch.ones(1, 4, 8, 8))

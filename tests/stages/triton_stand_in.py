@@ -1,0 +1,172 @@
+"""A stand-in for the module that is there only inside Triton, as far as the stages use it."""
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+import pytest
+
+# What imports Triton's module, and so has to be imported anew over the stand-in.
+MODULES = ("bls", "engine_batch", "triton_caller", "triton_errors", "triton_metrics", "unet")
+
+
+class Tensor:
+    """On the CPU."""
+
+    def __init__(self, name: str, array: Any) -> None:
+        self.name, self.array = name, array
+
+    @staticmethod
+    def from_dlpack(name: str, array: Any) -> "Tensor":
+        return Tensor(name, array)
+
+    def is_cpu(self) -> bool:
+        return True
+
+    def as_numpy(self) -> Any:
+        return self.array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+
+class TritonError(Exception):
+    INTERNAL, INVALID_ARG, UNAVAILABLE, CANCELLED = range(4)
+
+    def __init__(self, message: str, code: int = INTERNAL) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def message(self) -> str:
+        return str(self)
+
+
+class InferenceResponse:
+    def __init__(self, tensors: list[Tensor], error: TritonError | None = None) -> None:
+        self.arrays = {tensor.name: tensor.array for tensor in tensors}
+        self._error = error
+
+    def has_error(self) -> bool:
+        return self._error is not None
+
+    def error(self) -> TritonError:
+        assert self._error is not None
+        return self._error
+
+
+class InferenceRequest:
+    """A BLS call, which `answer` answers: it takes the model's name and the inputs."""
+
+    answer: Callable[[str, dict[str, Any]], InferenceResponse]
+
+    def __init__(
+        self,
+        model_name: str,
+        requested_output_names: list[str],
+        inputs: list[Tensor],
+        preferred_memory: Any = None,
+        trace: Any = None,
+    ) -> None:
+        self._call = model_name, {tensor.name: tensor.array for tensor in inputs}
+
+    def exec(self) -> InferenceResponse:
+        return type(self).answer(*self._call)
+
+
+class PreferredMemory:
+    def __init__(self, kind: int, device_id: int = 0) -> None:
+        self.kind = kind
+
+
+class TritonModelException(Exception): ...
+
+
+class Metric:
+    """Notes in its family's log what becomes of it."""
+
+    def __init__(self, family: "MetricFamily", labels: dict[str, str]) -> None:
+        self._log, self._name = family._log, family.name
+        self.value = 0.0
+
+    def set(self, value: float) -> None:
+        self.value = value
+
+    def increment(self, value: float) -> None:
+        self.value += value
+
+    def __del__(self) -> None:
+        self._log.append(("metric", self._name))
+
+
+class MetricFamily:
+    GAUGE, COUNTER = range(2)
+    log: ClassVar[list[tuple[str, str]]] = []  # of what was deleted, in its order
+
+    def __init__(self, name: str, description: str, kind: int) -> None:
+        self.name = name
+        self._log = self.log
+
+    def Metric(self, labels: dict[str, str]) -> Metric:  # noqa: N802
+        return Metric(self, labels)
+
+    def __del__(self) -> None:
+        self._log.append(("family", self.name))
+
+
+class ResponseSender:
+    """Keeps what it is asked to send: (response, whether it was the last)."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[InferenceResponse | None, bool]] = []
+
+    def is_cancelled(self) -> bool:
+        return False
+
+    def send(self, response: InferenceResponse | None = None, flags: int = 0) -> None:
+        self.sent.append((response, bool(flags)))
+
+
+class TritonRequest(dict[str, Any]):
+    """Arrays by name."""
+
+    def __init__(self, arrays: dict[str, Any]) -> None:
+        super().__init__(arrays)
+        self.sender = ResponseSender()
+
+    def parameters(self) -> str:
+        return "{}"
+
+    def timeout(self) -> int:
+        return 0
+
+    def trace(self) -> None:
+        return None
+
+    def get_response_sender(self) -> ResponseSender:
+        return self.sender
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the stand-in where the stages import Triton's module from."""
+    module: Any = ModuleType("triton_python_backend_utils")
+    module.TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
+    module.TRITONSERVER_MEMORY_CPU, module.TRITONSERVER_MEMORY_GPU = range(2)
+    for stand_in in (
+        Tensor,
+        TritonError,
+        InferenceResponse,
+        InferenceRequest,
+        PreferredMemory,
+        TritonModelException,
+        MetricFamily,
+    ):
+        setattr(module, stand_in.__name__, stand_in)
+    module.get_input_tensor_by_name = lambda request, name: Tensor(name, request[name])
+    module.get_output_tensor_by_name = lambda response, name: Tensor(name, response.arrays[name])
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", module)
+    for name in MODULES:
+        monkeypatch.delitem(sys.modules, f"stages.{name}", raising=False)
