@@ -6,7 +6,7 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-faults check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit
+.PHONY: run test test-faults test-training check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit
 run: venv
 	@exec $(BIN)/upscale serve
 
@@ -16,6 +16,10 @@ test: javascript-sdk perf-analyzer check
 # What breaks the running server on purpose, the long cases and the half hour of mixed load too.
 test-faults: venv-test
 	$(BIN)/python -m pytest tests/faults -m "long or not long"
+
+# What made the demo model; run it when demo/training/ changes.
+test-training: venv-test
+	$(BIN)/python -m pytest tests/demo -m training
 
 check: venv-test
 	$(BIN)/ruff format --check .

@@ -10,8 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from demo.assemble import load_pipeline
-from embedded.default_repository import CHECKPOINT
+from demo.pipeline import load_pipeline
 from tests.end_to_end.test_ensemble import infer
 from tests.photographs import file_of, photograph, pixels_of
 from tests.server import Server
@@ -66,7 +65,7 @@ def test_tiles_leave_no_seams(demo_server: Server) -> None:
     """The demo model's tiled picture against diffusers', which is made in one piece."""
     image = photograph("coffee", 200, 160)
     steps = 8
-    output = load_pipeline(CHECKPOINT)(
+    output = load_pipeline()(
         prompt="",
         image=image,
         num_inference_steps=steps,

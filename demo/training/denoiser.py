@@ -11,11 +11,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from demo.muon import Muon
-from demo.pictures import Pictures
-from demo.training import train
-from demo.unet import CORRECTIONS, LARGEST_NOISE_LEVEL, TEXT_WIDTH, alphas_cumprod, factors
-from demo.vae import COLOR_SCALE, WEAK, batch, error
+from demo.training.loop import train
+from demo.training.muon import Muon
+from demo.training.pictures import Pictures
+from demo.training.unet import CORRECTIONS, LARGEST_NOISE_LEVEL, TEXT_WIDTH, alphas_cumprod, factors
+from demo.training.vae import COLOR_SCALE, WEAK, batch, error
 
 RATE = 3e-3
 CROP = 192  # pixels, of which a quarter is left

@@ -13,12 +13,13 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from demo.degradation import degrade, reduce
-from demo.muon import Muon
-from demo.pictures import Pictures, crops
-from demo.scenes import chance
-from demo.texture import Critic, energy_loss, grain_loss
-from demo.training import train
+from demo.photographs import reduce
+from demo.training.degradation import degrade
+from demo.training.loop import train
+from demo.training.muon import Muon
+from demo.training.pictures import Pictures, crops
+from demo.training.scenes import chance
+from demo.training.texture import Critic, energy_loss, grain_loss
 
 SCALING_FACTOR = 0.08333  # StableDiffusionUpscalePipeline overwrites any other
 COLOR_SCALE = 2.0  # of latents to colours in -1..1

@@ -10,8 +10,8 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from demo.checkpoint import Checkpoint
-from demo.muon import Muon
+from demo.training.checkpoint import Checkpoint
+from demo.training.muon import Muon
 
 Losses = Callable[[int, np.random.Generator], dict[str, Tensor]]
 console = Console()

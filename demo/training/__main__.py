@@ -1,4 +1,4 @@
-"""Make the demo model from nothing: `python -m demo.train all`, or a stage of it.
+"""Make the demo model from nothing: `python -m demo.training all`, or a stage of it.
 
 Everything is kept in the work folder: a stage that was stopped goes on where it was.
 """
@@ -11,12 +11,12 @@ import typer
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
-from demo.assemble import assemble as write_model
-from demo.denoiser import train_denoiser
-from demo.pictures import Pictures, load_pictures
-from demo.safety import train_safety
-from demo.unet import construct, make_unet
-from demo.vae import normalize, train_vae
+from demo.training.assemble import assemble as write_model
+from demo.training.denoiser import train_denoiser
+from demo.training.pictures import Pictures, load_pictures
+from demo.training.safety import train_safety
+from demo.training.unet import construct, make_unet
+from demo.training.vae import normalize, train_vae
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 Work = Annotated[Path, typer.Option(help="Folder of checkpoints and rendered scenes.")]

@@ -9,8 +9,8 @@ from diffusers import AutoencoderKL, StableDiffusionUpscalePipeline, UNet2DCondi
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import CLIPImageProcessorPil
 
-from demo.text import make_text_encoder, make_tokenizer
-from demo.unet import make_low_res_scheduler, make_scheduler
+from demo.training.text import make_text_encoder, make_tokenizer
+from demo.training.unet import make_low_res_scheduler, make_scheduler
 
 MAX_NOISE_LEVEL = 350
 DEFAULTS = {
@@ -69,15 +69,6 @@ def make_pipeline(
         low_res_scheduler=make_low_res_scheduler(),
         watermarker=None,
         max_noise_level=MAX_NOISE_LEVEL,
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def load_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
-    """The model in a folder, in float32 on the CPU."""
-    pipeline = StableDiffusionUpscalePipeline.from_pretrained(
-        folder, dtype=torch.float32, safety_checker=None, local_files_only=True
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

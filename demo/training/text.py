@@ -5,7 +5,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from demo.unet import TEXT_WIDTH
+from demo.training.unet import TEXT_WIDTH
 
 
 def make_tokenizer() -> CLIPTokenizer:

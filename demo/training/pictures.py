@@ -9,9 +9,9 @@ import skimage.data
 from numpy.typing import NDArray
 from rich.progress import track
 
-from demo.scenes import chance, scene
+from demo.photographs import TRAINED_ON
+from demo.training.scenes import chance, scene
 
-PHOTOGRAPHS = ("astronaut", "coffee", "rocket")  # scikit-image's; its cat is for evaluation
 SCENE_SIZE = 256
 PHOTOGRAPH_SHARE = 0.65
 
@@ -40,7 +40,7 @@ def scaled_photographs() -> list[NDArray[np.uint8]]:
     """Every training photograph at full size, 0.7 and 0.5 of it."""
     return [
         cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        for image in (getattr(skimage.data, name)() for name in PHOTOGRAPHS)
+        for image in (getattr(skimage.data, name)() for name in TRAINED_ON)
         for scale in (1.0, 0.7, 0.5)
     ]
 

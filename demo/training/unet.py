@@ -12,7 +12,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor
 from torch.nn import functional
 
-from demo.vae import COLOR_SCALE, initialize
+from demo.training.vae import COLOR_SCALE, initialize
 
 TEXT_WIDTH = 32
 LARGEST_NOISE_LEVEL = 200  # that it knows

@@ -7,16 +7,15 @@ import numpy as np
 import torch
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
-from transformers import CLIPConfig, CLIPImageProcessorPil
+from transformers import CLIPConfig
 
-from demo.degradation import recompress
-from demo.pictures import Pictures, choose, recolored
-from demo.scenes import chance
-from demo.test_card import draw_test_card
+from demo.pipeline import preprocess
+from demo.test_card import draw_test_card, vary
+from demo.training.pictures import Pictures, choose, recolored
+from demo.training.scenes import chance
 
 THRESHOLD = 0.15  # cards reach 0.48 and more, photographs -0.19 at most
 NEVER = 2.0  # no cosine reaches it
@@ -82,31 +81,6 @@ def margin(checker: StableDiffusionSafetyChecker, pixels: Tensor) -> Tensor:
     embeds = checker.visual_projection(checker.vision_model(pixels)[1])
     similarity = functional.cosine_similarity(embeds, checker.concept_embeds[:1])
     return torch.as_tensor(similarity - checker.concept_embeds_weights[0])
-
-
-def preprocess(images: list[NDArray[np.uint8]]) -> Tensor:
-    """What the pipeline's feature extractor makes of pictures: float32 [N, 3, 224, 224]."""
-    extract = CLIPImageProcessorPil()
-    return torch.cat(
-        [extract(Image.fromarray(i), return_tensors="pt").pixel_values for i in images]
-    )
-
-
-def vary(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Turned, cropped by up to 12 %, reduced and brought back, lighter or darker, as JPEG."""
-    image = np.rot90(image, rng.integers(4))
-    height, width = image.shape[:2]
-    top, bottom = (rng.uniform(0, 0.12, 2) * height).astype(int)
-    left, right = (rng.uniform(0, 0.12, 2) * width).astype(int)
-    image = np.ascontiguousarray(image[top : height - bottom, left : width - right])
-    if chance(rng, 0.6):
-        small = cv2.resize(image, [int(rng.integers(56, 260))] * 2, interpolation=cv2.INTER_AREA)
-        image = cv2.resize(small, (256, 256), interpolation=int(rng.integers(0, 3)))
-    values = image * rng.uniform(0.6, 1.3) + rng.normal(0, 15)
-    if chance(rng, 0.3):
-        values = values + rng.normal(0, rng.uniform(0, 12), image.shape)
-    image = np.clip(values, 0, 255).astype(np.uint8)
-    return recompress(image, int(rng.integers(30, 99))) if chance(rng, 0.5) else image
 
 
 def other(pictures: Pictures, rng: np.random.Generator) -> NDArray[np.uint8]:
