@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.console import console, fail, tell
-from client.output_format import OutputFormat
+from client.files import OutputFormat
 
 
 def image(
@@ -57,7 +57,12 @@ def image(
         int, typer.Option(min=0, help="How often a busy server is asked again for an image.")
     ] = 5,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Longest time for one attempt at an image, seconds.")
+        float,
+        typer.Option(
+            min=0.1,
+            help="Longest time for one attempt at an image, and between two while the server is"
+            " busy, seconds.",
+        ),
     ] = 300.0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make again what exists; default: skip it.")
@@ -68,12 +73,11 @@ def image(
     What exists is skipped, so an interrupted run goes on where it was. Ends with 0 when all is
     done, 1 when an image failed or the server cannot be used, 2 for wrong usage, 130 after Ctrl-C.
     """
+    from client.api import Form
     from client.display import Display
     from client.errors import ServerUnusable, UsageError
-    from client.form import Form
-    from client.jobs import Job, make_folders, plan
-    from client.report import Report
-    from client.run import Runner
+    from client.files import Job, make_folders, plan
+    from client.run import Report, Runner
     from client.server import Server
 
     form = Form(

@@ -1,12 +1,14 @@
-"""Which files become which, without a server."""
+"""Which file becomes which, and whole."""
 
+import io
+import stat
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from client.errors import UsageError
-from client.jobs import Job, make_folders, plan
-from client.output_format import OutputFormat
+from client.files import FORMAT_OF_SUFFIX, Job, OutputFormat, make_folders, plan, write_whole
 
 PNG, JPEG, WEBP = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP
 
@@ -116,3 +118,49 @@ def test_a_folder_that_cannot_be_written_to_is_refused(
     monkeypatch.setattr("client.jobs.os.access", lambda *_: False)  # root may write everywhere
     with pytest.raises(UsageError, match="cannot be written to"):
         make_folders([Job(tmp_path / "a.png", tmp_path / "b.png")])
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_whole(path, b"first")
+    write_whole(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_others_may_read_it_as_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    write_whole(tmp_path / "a.png", b"content")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("output_format", OutputFormat)
+def test_a_real_file_begins_as_its_format_alone(output_format: OutputFormat) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(file, output_format.name)
+    begun = [other for other in OutputFormat if other.begins(file.getvalue())]
+    assert begun == [output_format]
+
+
+def test_nothing_begins_an_empty_file() -> None:
+    assert not any(output_format.begins(b"") for output_format in OutputFormat)
+
+
+@pytest.mark.parametrize("output_format", OutputFormat)
+def test_its_suffix_leads_back_to_it(output_format: OutputFormat) -> None:
+    assert FORMAT_OF_SUFFIX[output_format.suffix] is output_format

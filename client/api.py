@@ -1,9 +1,10 @@
-"""What a server answers, as far as it needs no connection: events, pictures and errors."""
+"""What a request sends and what a server answers, as far as it needs no connection."""
 
 import base64
 import binascii
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -12,10 +13,36 @@ from typing import Any
 from pydantic import BaseModel
 
 from client.errors import Busy, ImageFailed, ServerUnusable
+from client.files import OutputFormat
 from gateway.schemas import ImageResponse, Media
 
 DEFAULT_RETRY_AFTER_S = 5.0
 NO_CAPACITY = "insufficient capacity"  # ai-runner's words, with status 500
+
+
+@dataclass(frozen=True)
+class Form:
+    """The API's fields by their names; None leaves the choice to the server."""
+
+    prompt: str
+    negative_prompt: str | None = None
+    seed: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    noise_level: int | None = None
+    safety_check: bool | None = None
+    model_id: str | None = None
+    output_format: OutputFormat = OutputFormat.PNG
+
+    @property
+    def given(self) -> dict[str, str | int | float | bool]:
+        """What is sent."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def is_repeatable(self) -> bool:
+        """The same request gives the same picture again."""
+        return self.seed is not None
 
 
 class Queued(BaseModel):
@@ -33,9 +60,10 @@ class Step(BaseModel):
 
 
 class Waiting(BaseModel):
-    """The server was busy; the next attempt is `seconds` away."""
+    """The server was busy; the next attempt is `seconds` away, sooner than it asked for if cut."""
 
     seconds: float
+    is_cut: bool = False
 
 
 Event = Queued | Step | Waiting

@@ -1,14 +1,46 @@
-"""Which file is upscaled into which: SOURCE and OUTPUT of the command line as a list of jobs."""
+"""Files on this machine: which image becomes which file, in which format, written whole."""
 
 import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from client.errors import UsageError
-from client.output_format import FORMAT_OF_SUFFIX, OutputFormat
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+
+
+class OutputFormat(StrEnum):
+    """The API's `output_format`."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+
+    @property
+    def suffix(self) -> str:
+        """What a file of this format is named like, where nobody chose its name."""
+        return ".jpg" if self is OutputFormat.JPEG else f".{self}"
+
+    def begins(self, content: bytes) -> bool:
+        """Whether content begins as a file of this format does."""
+        match self:
+            case OutputFormat.PNG:
+                return content.startswith(b"\x89PNG\r\n\x1a\n")
+            case OutputFormat.JPEG:
+                return content.startswith(b"\xff\xd8\xff")
+            case OutputFormat.WEBP:
+                return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
+
+
+FORMAT_OF_SUFFIX = {
+    ".png": OutputFormat.PNG,
+    ".jpg": OutputFormat.JPEG,
+    ".jpeg": OutputFormat.JPEG,
+    ".webp": OutputFormat.WEBP,
+}
 
 
 @dataclass(frozen=True)
@@ -106,3 +138,21 @@ def _without_clashes(jobs: list[Job]) -> list[Job]:
         if output in sources:
             raise UsageError(f"{job.output} is itself an image to upscale; name another output.")
     return list(job_of.values())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, replacing what is there, so that nobody ever sees a part of it.
+
+    The bytes go to a hidden file beside it, which is then renamed. Raises OSError, and then path
+    is as it was.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with temporary.open("xb") as file:  # not tempfile's, which would be the owner's alone
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

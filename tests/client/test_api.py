@@ -1,4 +1,4 @@
-"""What bytes from a server mean, without a connection."""
+"""What bytes from a server mean, and what is sent, without a connection."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from client.answer import (
+from client.api import (
     DEFAULT_RETRY_AFTER_S,
+    Form,
     Queued,
     Step,
     content_of_data_url,
@@ -17,6 +18,7 @@ from client.answer import (
     retry_after_s,
 )
 from client.errors import Busy, ImageFailed, ServerUnusable
+from client.files import OutputFormat
 
 
 def test_a_result() -> None:
@@ -141,3 +143,23 @@ def test_a_data_url() -> None:
 def test_a_data_url_that_cannot_be_decoded(url: str) -> None:
     with pytest.raises(ImageFailed, match="cannot be decoded"):
         content_of_data_url(url)
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    assert Form("a cat").given == {"prompt": "a cat", "output_format": "png"}
+
+
+def test_zero_false_and_empty_are_given() -> None:
+    form = Form("", "", 0, safety_check=False, output_format=OutputFormat.WEBP)
+    assert form.given == {
+        "prompt": "",
+        "negative_prompt": "",
+        "seed": 0,
+        "safety_check": False,
+        "output_format": "webp",
+    }
+
+
+def test_a_seed_makes_it_repeatable() -> None:
+    assert Form("a cat", seed=0).is_repeatable
+    assert not Form("a cat").is_repeatable
