@@ -1,5 +1,6 @@
 """A server that a benchmark starts for itself."""
 
+import base64
 import os
 import re
 import subprocess
@@ -94,6 +95,19 @@ class UpscaleServer(Server):
             [*command, "--triton-grpc-port", str(grpc_port)],
             **{"HEALTH_INTERVAL_S": "3600", "REQUEST_TIMEOUT_S": "3600", **environment},
         )
+
+    def upscale(self, image: bytes, **fields: object) -> bytes:
+        """The PNG file of a request, which must succeed."""
+        data = {key: str(value) for key, value in {"prompt": "a photo", **fields}.items()}
+        response = httpx.post(
+            f"{self.url}/upscale",
+            files={"image": image},
+            data=data,
+            timeout=START_TIMEOUT_S,
+            trust_env=False,
+        )
+        url: str = response.raise_for_status().json()["images"][0]["url"]
+        return base64.b64decode(url.split(",")[1])
 
     @property
     def metrics_url(self) -> str:

@@ -1,8 +1,7 @@
 """Requests before several Tritons, round by round: a check of the formula in benchmarks/sizing.py.
 
-`python -m benchmarks.queue_simulation` prints both beside each other. Unlike the formula it knows
-that every image takes the same number of steps, that a request joins between two rounds, and that
-the gateway gives each to the Triton with the fewest.
+Unlike the formula it knows that every image takes the same number of steps, that a request joins
+between two rounds, and that the gateway gives each to the Triton with the fewest.
 """
 
 import random
@@ -10,10 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.sizing import Load, Triton, load
+from benchmarks.sizing import Load, Triton
 
 ARRIVAL = -1
 
@@ -90,35 +86,3 @@ def simulate(
         refused=refused / came,
         seconds=seconds / served,
     )
-
-
-def main() -> None:
-    """Print formula and simulation for a GPU-like Triton at several loads."""
-    triton = Triton(steps=75, rows=2, call_s=0.004, row_s=0.0015, other_s=0.05)
-    table = Table()
-    for title in ("Tritons", "an hour", "busy", "wait", "refused", "mean seconds"):
-        table.add_column(title, no_wrap=True)
-    for count in (1, 2, 4):
-        for share in (0.6, 0.9, 1.2):
-            per_hour = share * count * 3600 * triton.rate(triton.places)
-            formula = load(triton, count, per_hour, 56)
-            simulation = simulate(triton, count, per_hour, 56, 30_000)
-            table.add_row(
-                str(count),
-                f"{per_hour:.0f}",
-                *(
-                    f"{getattr(formula, name):{style}} | {getattr(simulation, name):{style}}"
-                    for name, style in (
-                        ("busy", ".0%"),
-                        ("waits", ".1%"),
-                        ("refused", ".2%"),
-                        ("seconds", ".2f"),
-                    )
-                ),
-            )
-    Console().print("formula | simulation")
-    Console().print(table)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import httpx
 import pytest
 
-from benchmarks.health import HealthWatch
+from benchmarks.watch import HealthWatch
 
 
 class OneAtATime(BaseHTTPRequestHandler):
