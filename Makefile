@@ -100,7 +100,7 @@ lock: venv
 
 # Write the locks of docker/: what each image installs, with hashes, for Python 3.12, at the versions
 # that are installed here. The stages alone need no more than their own extra.
-IMAGE := $(COMPILE) --upgrade --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28
+IMAGE := $(COMPILE) $(UPGRADE) --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28
 CONSTRAINED := $(IMAGE) --constraint requirements.txt --constraint requirements-torch.txt
 EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
 image-locks: venv
