@@ -32,12 +32,12 @@ format: venv-test
 	$(BIN)/ruff check --fix .
 
 # What `make run` needs, and in `venv-test` what the tests, the checks and the benchmarks need besides.
-# uv installs in a fifth of pip's time. torch comes by pip, from the index that pip is set up with, since
-# which of its builds suits a machine depends on the GPU; TORCH_BACKEND=cpu takes PyTorch's own build for
-# the CPU, without 3 GB of CUDA libraries.
+# uv takes a third of pip's time. torch comes by pip, from the index that pip is set up with, since which
+# of its builds suits a machine depends on the GPU: the default one for Linux brings gigabytes of CUDA
+# libraries along; TORCH_BACKEND=cpu takes PyTorch's own build for the CPU instead.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 UV := $(BIN)/uv
-UV_PIP := $(UV) pip install --quiet --no-config --python $(BIN)/python
+UV_PIP := $(UV) pip install --quiet --python $(BIN)/python
 venv: $(VENV)/installed
 $(VENV)/installed: requirements.txt requirements-uv.txt requirements-torch.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"Python 3.11 or 3.12 is needed; {sys.executable} is {v[0]}.{v[1]}. Name one: make PYTHON=python3.12")'

@@ -218,7 +218,6 @@ def test_the_gateway_starts_from_its_lock_alone(image: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["bench", "serve"])
-@pytest.mark.parametrize("command", ["bench", "serve"])
 def test_it_offers_only_what_it_can_do(image: Path, command: str) -> None:
     result = subprocess.run(
         [image / "upscale/bin/upscale", command],
