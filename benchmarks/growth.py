@@ -21,8 +21,8 @@ from benchmarks.section import MEBIBYTE, link, plotted, section, table
 from benchmarks.server import UpscaleServer
 from benchmarks.statistics import Statistics
 from benchmarks.watch import Memory
+from stages.tiles import OVERLAP, TILE
 
-TILE, OVERLAP = 128, 16  # latent pixels, of model_repository/tiles.py
 MULTIPLE = 8
 PLOT = "growth.png"
 Photograph = Callable[[int], Image.Image]
