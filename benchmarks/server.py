@@ -16,6 +16,7 @@ from embedded.triton import end_with_parent, free_port
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
+REQUEST_TIMEOUT_S = 3600
 ROOT = Path(__file__).parent.parent
 
 
@@ -93,7 +94,11 @@ class UpscaleServer(Server):
         command = ["cli", "serve", "--repository", str(repository)]
         super().__init__(
             [*command, "--triton-grpc-port", str(grpc_port)],
-            **{"HEALTH_INTERVAL_S": "3600", "REQUEST_TIMEOUT_S": "3600", **environment},
+            **{
+                "HEALTH_INTERVAL_S": "3600",
+                "REQUEST_TIMEOUT_S": str(REQUEST_TIMEOUT_S),
+                **environment,
+            },
         )
 
     def upscale(self, image: bytes, **fields: object) -> bytes:
@@ -103,7 +108,7 @@ class UpscaleServer(Server):
             f"{self.url}/upscale",
             files={"image": image},
             data=data,
-            timeout=START_TIMEOUT_S,
+            timeout=REQUEST_TIMEOUT_S,
             trust_env=False,
         )
         url: str = response.raise_for_status().json()["images"][0]["url"]
