@@ -6,7 +6,7 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-faults check format lock image-locks venv javascript-sdk perf-analyzer results sbom licences audit
+.PHONY: run test test-faults test-training check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit
 run: venv
 	@exec $(BIN)/upscale serve
 
@@ -14,27 +14,44 @@ test: javascript-sdk perf-analyzer check
 	$(BIN)/python -m pytest
 
 # What breaks the running server on purpose, the long cases and the half hour of mixed load too.
-test-faults: venv
+test-faults: venv-test
 	$(BIN)/python -m pytest tests/faults -m "long or not long"
 
-check: venv
+# What made the demo model; run it when demo/training/ changes.
+test-training: venv-test
+	$(BIN)/python -m pytest tests/demo -m training
+
+check: venv-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy cli client gateway stages export embedded demo benchmarks tests --exclude embedded/backends
 	@for model in $(MODELS); do echo "mypy $$model"; $(BIN)/mypy $$model || exit 1; done
 
-format: venv
+format: venv-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# What `make run` needs, and in `venv-test` what the tests, the checks and the benchmarks need besides.
+# uv takes a third of pip's time. torch comes by pip, from the index that pip is set up with, since which
+# of its builds suits a machine depends on the GPU: the default one for Linux brings gigabytes of CUDA
+# libraries along; TORCH_BACKEND=cpu takes PyTorch's own build for the CPU instead.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+UV := $(BIN)/uv
+UV_PIP := $(UV) pip install --quiet --python $(BIN)/python
 venv: $(VENV)/installed
-$(VENV)/installed: requirements.txt requirements-torch.txt pyproject.toml
+$(VENV)/installed: requirements.txt requirements-uv.txt requirements-torch.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"Python 3.11 or 3.12 is needed; {sys.executable} is {v[0]}.{v[1]}. Name one: make PYTHON=python3.12")'
-	@echo "Setting up $(VENV): a few minutes, once."
+	@echo "Setting up $(VENV): about a minute, once."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-torch.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(PIP) --require-hashes -r requirements-uv.txt
+	@$(UV_PIP) --no-deps --require-hashes -r requirements.txt
+	@$(if $(TORCH_BACKEND),$(UV_PIP) --torch-backend $(TORCH_BACKEND),$(PIP)) -r requirements-torch.txt
+	@$(UV_PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+venv-test: $(VENV)/installed-test
+$(VENV)/installed-test: $(VENV)/installed requirements-test.txt
+	@$(UV_PIP) --no-deps --require-hashes -r requirements-test.txt
 	@touch $@
 
 # The JavaScript client that a test calls; npm writes the file after everything else.
@@ -56,27 +73,35 @@ perf-analyzer: .perf_analyzer/installed
 	@touch $@
 
 # Measure everything in benchmarks/RESULTS.md anew; best on a machine that does nothing else.
-results: venv perf-analyzer
+results: venv-test perf-analyzer
 	@for name in triton http peer request growth; do \
 		$(BIN)/upscale bench $$name --record >/dev/null || exit 1; done
 
-# Write requirements.txt anew from pyproject.toml's ranges, with hashes. torch is pinned
-# beside; of nvidia-pytriton only the server is needed, so it comes without its dependencies.
+# Write the locks of the virtual environment from pyproject.toml's ranges, with hashes: of what runs,
+# and of what only tests need, at versions that fit. Versions that are in their ranges still are kept;
+# `make lock UPGRADE=--upgrade` takes the newest. torch is pinned beside, so the CUDA libraries of its
+# default build are left out; of nvidia-pytriton only the server is needed, so it comes without its
+# dependencies.
+COMPILE := $(UV) pip compile --quiet --no-config --no-header --no-annotate
+RESOLVE := $(COMPILE) --python-version 3.11 $(UPGRADE) -o .lock pyproject.toml
+HASH := $(COMPILE) --python-version 3.11 --no-deps --generate-hashes
+RUN := --extra stages --extra export --extra embedded
+NOT_TORCH := grep -vE '^(torch==|triton==|cuda-|nvidia-[^m])'
 lock: venv
-	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links --extra stages --extra export --extra embedded \
-		--extra bench --extra dev --output-file .pins pyproject.toml
-	{ grep '==' .pins | grep -v '^torch=='; echo nvidia-pytriton==0.7.0; } \
-		| $(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --generate-hashes \
-		--python-version 3.11 -o requirements.txt -
-	rm .pins
+	echo 'uv>=0.9' | $(HASH) $(UPGRADE) -o requirements-uv.txt -
+	cat requirements.txt requirements-test.txt > .lock
+	$(RESOLVE) $(RUN)
+	{ $(NOT_TORCH) .lock; echo nvidia-pytriton==0.7.0; } | $(HASH) -o requirements.txt -
+	cat requirements-test.txt >> .lock
+	$(RESOLVE) $(RUN) --extra bench --extra dev --constraint requirements.txt --constraint requirements-uv.txt
+	sed -n 's/^\([^ ]*\) \\$$/\1/p' requirements.txt requirements-uv.txt > .run
+	$(NOT_TORCH) .lock | grep -vxFf .run | $(HASH) -o requirements-test.txt -
+	rm .lock .run
 
 # Write the locks of docker/: what each image installs, with hashes, for Python 3.12, at the versions
 # that are installed here. The stages alone need no more than their own extra.
-COMPILE := $(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes \
-	--python-version 3.12 --python-platform x86_64-manylinux_2_28
-CONSTRAINED := $(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt
+IMAGE := $(COMPILE) $(UPGRADE) --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28
+CONSTRAINED := $(IMAGE) --constraint requirements.txt --constraint requirements-torch.txt
 EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
 image-locks: venv
 	$(CONSTRAINED) -o docker/requirements-gateway.txt pyproject.toml
@@ -84,7 +109,7 @@ image-locks: venv
 	$(BIN)/python -c '$(EXTRA) print(*p["project"]["optional-dependencies"]["stages"], sep="\n")' \
 		| $(CONSTRAINED) -o docker/requirements-triton.txt -
 	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
-		| $(COMPILE) -o docker/requirements-build.txt -
+		| $(IMAGE) -o docker/requirements-build.txt -
 
 # What is installed, for those who must know: `make sbom` writes CycloneDX files, one of this
 # environment with licences and one of each image with hashes; `make licences` the table of the images'

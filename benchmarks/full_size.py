@@ -1,21 +1,23 @@
 """A checkpoint of the x4 upscaler's own architecture, in its full size, with random weights.
 
-`python -m benchmarks.full_size OUTPUT`; 1.9 GB in half precision. The tokenizer, the safety checker
-and the schedulers are the demo model's; configurations are those of
-https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler.
+`python -m benchmarks.full_size OUTPUT`; 1.9 GB in half precision. With `--only vae` the rest is the
+demo model, and the memory of decode is that of the real one. `upscale export --model OUTPUT` takes
+either. The tokenizer, the safety checker and the schedulers are the demo model's; configurations
+are those of https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler.
 """
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import typer
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from benchmarks.full_size_vae import DEMO, write_vae
-
+DEMO = Path(__file__).parent.parent / "demo" / "model"
 UNET = {
     "in_channels": 7,
     "out_channels": 4,
@@ -38,19 +40,43 @@ TEXT_ENCODER = {
     "hidden_act": "gelu",
     "vocab_size": 49408,
 }
+VAE = {
+    "block_out_channels": (128, 256, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 3,
+    "up_block_types": ("UpDecoderBlock2D",) * 3,
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "sample_size": 256,
+    "scaling_factor": 0.08333,
+}
 
 
-def write(folder: Path) -> None:
-    """Write the checkpoint to a folder that does not exist yet."""
-    left_out = shutil.ignore_patterns("vae", "unet", "text_encoder", "upscale.json")
-    shutil.copytree(DEMO, folder, ignore=left_out)
-    write_vae(folder / "vae")
-    torch.manual_seed(1)
-    UNet2DConditionModel(**UNET).half().save_pretrained(folder / "unet")
+def text_encoder() -> CLIPTextModel:
+    """Its special tokens are those of the demo model's tokenizer."""
     demo = json.loads((DEMO / "text_encoder" / "config.json").read_text())
     tokens = {key: demo[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    config = CLIPTextConfig(**TEXT_ENCODER, **tokens)
-    CLIPTextModel(config).half().save_pretrained(folder / "text_encoder")
+    return CLIPTextModel(CLIPTextConfig(**TEXT_ENCODER, **tokens))
+
+
+NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
+    "vae": lambda: AutoencoderKL(**VAE),
+    "unet": lambda: UNet2DConditionModel(**UNET),
+    "text_encoder": text_encoder,
+}
+
+
+def write(
+    folder: Path,
+    only: Annotated[str | None, typer.Option(help="vae, unet or text_encoder.")] = None,
+) -> None:
+    """Write the checkpoint to a folder that does not exist yet."""
+    names = [only] if only else list(NETWORKS)
+    # upscale.json has the demo model's defaults: without it they are the x4 upscaler's.
+    left_out = shutil.ignore_patterns(*names, *([] if only else ["upscale.json"]))
+    shutil.copytree(DEMO, folder, ignore=left_out)
+    for name in names:
+        torch.manual_seed(list(NETWORKS).index(name))
+        NETWORKS[name]().half().save_pretrained(folder / name)  # type: ignore[operator]
 
 
 if __name__ == "__main__":

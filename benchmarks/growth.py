@@ -15,16 +15,14 @@ import numpy as np
 from PIL import Image
 from tritonclient.grpc import InferenceServerClient
 
-from benchmarks.load import closed_loop
-from benchmarks.memory import Memory
+from benchmarks.load import Planned, closed_loop
 from benchmarks.photograph import png
-from benchmarks.plan import Planned
-from benchmarks.plots import link, plotted
-from benchmarks.section import MEBIBYTE, section, table
+from benchmarks.section import MEBIBYTE, link, plotted, section, table
 from benchmarks.server import UpscaleServer
 from benchmarks.statistics import Statistics
+from benchmarks.watch import Memory
+from stages.tiles import OVERLAP, TILE
 
-TILE, OVERLAP = 128, 16  # latent pixels, of model_repository/tiles.py
 MULTIPLE = 8
 PLOT = "growth.png"
 Photograph = Callable[[int], Image.Image]

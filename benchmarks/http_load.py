@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.health import HealthWatch
-from benchmarks.load import Run, closed_loop, open_loop, percentile
-from benchmarks.plan import make_plan
-from benchmarks.plots import link, plotted
-from benchmarks.section import section, table
+from benchmarks.load import Run, closed_loop, make_plan, open_loop, percentile
+from benchmarks.section import link, plotted, section, table
+from benchmarks.watch import HealthWatch
 
 RATES = (0.5, 0.8, 1.1)  # of the most that was reached with requests in flight
 PLOT = "http.png"

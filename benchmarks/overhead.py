@@ -23,11 +23,12 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
+from benchmarks.photograph import photograph, png
+from benchmarks.server import UpscaleServer
+from benchmarks.statistics import GatewaySeconds
 from embedded.default_repository import default_repository
 from export.triton_config import read_config
 from stages.engines import find_engine
-from tests.photographs import file_of, photograph
-from tests.server import Server
 
 TOGETHER = 8
 console = Console()
@@ -99,12 +100,9 @@ def processor_s() -> float:
     return sum(each.user + each.system for each in times)
 
 
-def parts(server: Server, count: int) -> str:
-    """Medians of the parts of the last requests, milliseconds, by the server's log."""
-    lines = [line for line in server.log() if line.get("path") == "/upscale"][-count:]
-    names = [key for key in lines[0] if key.endswith("_seconds")]
-    medians = {name: 1000 * statistics.median(line[name] for line in lines) for name in names}
-    return ", ".join(f"{name.removesuffix('_seconds')} {ms:.1f}" for name, ms in medians.items())
+def told(seconds: GatewaySeconds) -> str:
+    """The parts of a request, milliseconds."""
+    return ", ".join(f"{part} {1000 * part_s:.1f}" for part, part_s in seconds.parts_s.items())
 
 
 def compare(what: str, first: Work, second: Work, rounds: int) -> None:
@@ -132,12 +130,12 @@ def main(
     # Linux shares out its processors by session, and Triton is in one of its own.
     spawn = get_context("spawn")
     with (
-        Server(repository) as server,
+        UpscaleServer(repository) as server,
         ThreadPoolExecutor(TOGETHER) as pool,
         ProcessPoolExecutor(1, spawn, os.setsid) as bare,
     ):
         for side in sides:
-            image = file_of(photograph("astronaut", side, side))
+            image = png(photograph(None, side, side))
             fields = {"num_inference_steps": steps, "seed": 0, "guidance_scale": 1}
             request = partial(server.upscale, image, **fields)
 
@@ -155,8 +153,9 @@ def main(
             for warm_up in (request, calls):
                 warm_up()
             console.print(f"{side} x {side}, {steps} steps")
+            before = GatewaySeconds.read(server.url)
             compare("a request / its engine calls", request, calls, rounds)
-            console.print(f"  median ms of {parts(server, rounds)}")
+            console.print(f"  mean ms: {told((GatewaySeconds.read(server.url) - before) / rounds)}")
             compare(f"{TOGETHER} at once / in turn", together, in_turn, max(1, rounds // 3))
 
 

@@ -1,15 +1,19 @@
-"""A section of RESULTS.md: what was measured, with which command, where and when."""
+"""A section of RESULTS.md: what was measured, with which command, where and when, and its plot."""
 
 import os
 import platform
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import psutil
 from rich.console import Console
 from rich.markdown import Markdown
@@ -20,6 +24,9 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 PLOTS = Path(__file__).parent / "plots"
 TOOLS = ("nvidia-pytriton", "onnxruntime", "torch", "diffusers", "numpy")
 MEBIBYTE = 2**20
+mpl.use("Agg")  # files only; no display is needed
+INCHES = (4.2, 3.0)  # of one plot
+RESOLUTION = 80  # pixels an inch
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -84,3 +91,24 @@ def with_section(page: str, text: str) -> str:
     else:
         sections.append(new)
     return "".join(sections).rstrip("\n") + "\n"
+
+
+@contextmanager
+def plotted(path: Path, count: int = 1) -> Iterator[list[Any]]:
+    """Draw on `count` axes side by side; afterwards they are in a PNG file at `path`."""
+    figure, axes = plt.subplots(
+        1, count, figsize=(INCHES[0] * count, INCHES[1]), layout="constrained", squeeze=False
+    )
+    yield list(axes[0])
+    for axis in axes[0]:
+        axis.grid(alpha=0.3)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize="small")
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=RESOLUTION)
+    plt.close(figure)
+
+
+def link(path: Path, description: str) -> str:
+    """The plot in Markdown, as what lies beside its folder refers to it."""
+    return f"![{description}]({path.parent.name}/{path.name})"

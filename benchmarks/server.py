@@ -1,5 +1,6 @@
 """A server that a benchmark starts for itself."""
 
+import base64
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from embedded.triton import end_with_parent, free_port
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
+REQUEST_TIMEOUT_S = 3600
 ROOT = Path(__file__).parent.parent
 
 
@@ -92,8 +94,25 @@ class UpscaleServer(Server):
         command = ["cli", "serve", "--repository", str(repository)]
         super().__init__(
             [*command, "--triton-grpc-port", str(grpc_port)],
-            **{"HEALTH_INTERVAL_S": "3600", "REQUEST_TIMEOUT_S": "3600", **environment},
+            **{
+                "HEALTH_INTERVAL_S": "3600",
+                "REQUEST_TIMEOUT_S": str(REQUEST_TIMEOUT_S),
+                **environment,
+            },
         )
+
+    def upscale(self, image: bytes, **fields: object) -> bytes:
+        """The PNG file of a request, which must succeed."""
+        data = {key: str(value) for key, value in {"prompt": "a photo", **fields}.items()}
+        response = httpx.post(
+            f"{self.url}/upscale",
+            files={"image": image},
+            data=data,
+            timeout=REQUEST_TIMEOUT_S,
+            trust_env=False,
+        )
+        url: str = response.raise_for_status().json()["images"][0]["url"]
+        return base64.b64decode(url.split(",")[1])
 
     @property
     def metrics_url(self) -> str:

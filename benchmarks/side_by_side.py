@@ -14,12 +14,10 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.health import HealthWatch
-from benchmarks.load import closed_loop, percentile
-from benchmarks.memory import Memory
-from benchmarks.plan import Planned, make_plan
+from benchmarks.load import Planned, closed_loop, make_plan, percentile
 from benchmarks.section import MEBIBYTE, section, table
 from benchmarks.server import Server, UpscaleServer
+from benchmarks.watch import HealthWatch, Memory
 
 MANY = 8  # requests in flight
 FIGURES = {

@@ -3,7 +3,7 @@
 `python -m benchmarks.sizing --help`; docs/sizing.md has the formulas and examples. The queue is a
 birth-death chain: with n requests in the system, the Tritons together finish as many a second as n
 requests that share UNet calls let them, and past all their places requests wait. Where batching
-brings nothing, that is Erlang's C formula. `benchmarks/queue_simulation.py` checks it.
+brings nothing, that is Erlang's C formula. A simulation in the tests agrees with it.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Triton's own count of time, of every model, and denoise's of the UNet that it runs itself."""
+"""Where a server says its time went: Triton's count of every model, the gateway's of its parts."""
 
 from dataclasses import dataclass, fields
 from typing import Self
@@ -95,4 +95,32 @@ class Statistics:
         seconds = sum(s.value for s in samples if s.name == "upscale_denoise_unet_seconds_total")
         return ModelTimes(
             counts["calls"], counts["calls"], counts["rows"], seconds, infer_s=seconds
+        )
+
+
+@dataclass(frozen=True)
+class GatewaySeconds:
+    """Of requests to /upscale since the start, or between two moments: whole, and of each part."""
+
+    whole_s: float
+    parts_s: dict[str, float]
+
+    @classmethod
+    def read(cls, url: str) -> Self:
+        """From the metrics of the gateway at url."""
+        text = httpx.get(f"{url}/metrics", timeout=30, trust_env=False).raise_for_status().text
+        samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
+        whole_s = sum(s.value for s in samples if s.name == "upscale_request_duration_seconds_sum")
+        name = "upscale_part_duration_seconds_sum"
+        return cls(whole_s, {s.labels["part"]: s.value for s in samples if s.name == name})
+
+    def __sub__(self, before: Self) -> "GatewaySeconds":
+        return GatewaySeconds(
+            self.whole_s - before.whole_s,
+            {part: value - before.parts_s.get(part, 0.0) for part, value in self.parts_s.items()},
+        )
+
+    def __truediv__(self, count: float) -> "GatewaySeconds":
+        return GatewaySeconds(
+            self.whole_s / count, {part: value / count for part, value in self.parts_s.items()}
         )

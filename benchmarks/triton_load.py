@@ -8,8 +8,7 @@ from PIL import Image
 from tritonclient.grpc import InferenceServerClient
 
 from benchmarks.perf_analyzer import Load, Measured, measure
-from benchmarks.plots import link, plotted
-from benchmarks.section import section, table
+from benchmarks.section import link, plotted, section, table
 from benchmarks.statistics import Statistics
 from benchmarks.tensors import captured
 

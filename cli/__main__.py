@@ -1,4 +1,10 @@
-"""The command `upscale`. Its commands import what they need, so that none pays for another."""
+"""The command `upscale`. Its commands import what they need, so that none pays for another.
+
+`serve` and `bench` are offered where their packages are: the images of the gateway and of the
+export have neither.
+"""
+
+from pathlib import Path
 
 import typer
 
@@ -9,15 +15,20 @@ from cli.gateway import gateway
 from cli.image import image
 from cli.serve import serve
 
+ROOT = Path(__file__).parents[1]
+
 app = typer.Typer(
     help="Upscale images four times with a diffusion model behind Triton.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
-for command in (export, download, serve, gateway, image):
+for command in (export, download, gateway, image):
     app.command()(command)
-app.add_typer(bench.app, name="bench")
+if (ROOT / "embedded").is_dir():
+    app.command()(serve)
+if (ROOT / "benchmarks").is_dir():
+    app.add_typer(bench.app, name="bench")
 
 if __name__ == "__main__":
     app()

@@ -257,4 +257,4 @@ def told_errors() -> Iterator[None]:
         except (httpx.HTTPError, InferenceServerException) as error:
             fail(ServerError(f"The server does not answer as it should: {error}"))
     except ModuleNotFoundError as error:
-        fail(RuntimeError(f"{error.name} is not installed; `make venv` installs it."))
+        fail(RuntimeError(f"{error.name} is not installed; `make venv-test` installs it."))

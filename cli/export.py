@@ -10,47 +10,52 @@ from rich.console import Console
 
 from cli.console import console, fail
 
+Model = Annotated[str, typer.Option(help="Hugging Face id or diffusers folder.")]
+Output = Annotated[Path | None, typer.Option(help="Folder for the repository; must not exist.")]
+Revision = Annotated[str | None, typer.Option(help="Commit, tag or branch of a Hugging Face id.")]
+SafetyChecker = Annotated[
+    str | None,
+    typer.Option(
+        help="Hugging Face id or folder, or 'none'."
+        " Default: the model's own, else CompVis/stable-diffusion-safety-checker."
+    ),
+]
+ModelId = Annotated[
+    str | None, typer.Option(help="The id to serve it under; default: the model's name.")
+]
+Engines = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="onnx, aoti or tensorrt: for all networks, or for one as unet=aoti; repeat it."
+        " Default: onnx."
+    ),
+]
+Precisions = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="fp32, fp16 or bf16: for all networks that can, or for one as unet=bf16; repeat"
+        " it. Default: fp32; with a GPU fp16 for unet and text_encoder."
+    ),
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Write nothing: build, verify and time every engine that this machine can have,"
+        " and print a table.",
+    ),
+]
+
 
 def export(
-    model: Annotated[str, typer.Option(help="Hugging Face id or diffusers folder.")],
-    output: Annotated[
-        Path | None, typer.Option(help="Folder for the repository; must not exist.")
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="Commit, tag or branch of a Hugging Face id.")
-    ] = None,
-    safety_checker: Annotated[
-        str | None,
-        typer.Option(
-            help="Hugging Face id or folder, or 'none'."
-            " Default: the model's own, else CompVis/stable-diffusion-safety-checker."
-        ),
-    ] = None,
-    model_id: Annotated[
-        str | None, typer.Option(help="The id to serve it under; default: the model's name.")
-    ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="onnx, aoti or tensorrt: for all networks, or for one as unet=aoti; repeat it."
-            " Default: onnx."
-        ),
-    ] = None,
-    precision: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="fp32, fp16 or bf16: for all networks that can, or for one as unet=bf16; repeat"
-            " it. Default: fp32; with a GPU fp16 for unet and text_encoder."
-        ),
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Write nothing: build, verify and time every engine that this machine can have,"
-            " and print a table.",
-        ),
-    ] = False,
+    model: Model,
+    output: Output = None,
+    revision: Revision = None,
+    safety_checker: SafetyChecker = None,
+    model_id: ModelId = None,
+    engine: Engines = None,
+    precision: Precisions = None,
+    check: Check = False,
 ) -> None:
     """Turn a diffusers checkpoint into a Triton model repository."""
     if check == (output is not None):

@@ -1,113 +1,131 @@
 """`upscale image`: files and folders of images through a running server."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.console import console, fail, tell
-from client.output_format import OutputFormat
+from client.files import OutputFormat
+
+Source = Annotated[list[Path], typer.Argument(help="Images, or folders to search for them.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="A file for one image, else a folder. Default for one image: NAME-upscaled.png beside"
+        " it.",
+    ),
+]
+Format = Annotated[
+    OutputFormat,
+    typer.Option("--format", help="Format of the results, where --output names no file."),
+]
+Prompt = Annotated[str, typer.Option(help="What the image shows.")]
+NegativePrompt = Annotated[
+    str | None, typer.Option(help="What the image should not show; needs guidance.")
+]
+Seed = Annotated[
+    int | None, typer.Option(help="The same seed gives the same picture; default: random.")
+]
+Steps = Annotated[
+    int | None, typer.Option("--num-inference-steps", "--steps", help="Denoising steps.")
+]
+GuidanceScale = Annotated[float | None, typer.Option(help="How strongly the prompt guides.")]
+NoiseLevel = Annotated[int | None, typer.Option(help="Noise added to the input.")]
+SafetyCheck = Annotated[
+    bool | None, typer.Option(help="Have the result looked at by the safety checker.")
+]
+ModelId = Annotated[str | None, typer.Option(help="The model that the server must serve.")]
+Url = Annotated[str, typer.Option(envvar="UPSCALE_URL", help="The server.")]
+Token = Annotated[
+    str | None, typer.Option(envvar="UPSCALE_TOKEN", help="Bearer token of the server.")
+]
+Concurrency = Annotated[int, typer.Option(min=1, help="Images in flight at a time.")]
+Retries = Annotated[
+    int, typer.Option(min=0, help="How often a busy server is asked again for an image.")
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        min=0.1,
+        help="Longest time for one attempt at an image, and between two while the server is busy,"
+        " seconds.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Make again what exists; default: skip it.")
+]
 
 
 def image(
-    source: Annotated[list[Path], typer.Argument(help="Images, or folders to search for them.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="A file for one image, else a folder. Default for one image:"
-            " NAME-upscaled.png beside it.",
-        ),
-    ] = None,
-    output_format: Annotated[
-        OutputFormat,
-        typer.Option("--format", help="Format of the results, where --output names no file."),
-    ] = OutputFormat.PNG,
-    prompt: Annotated[str, typer.Option(help="What the image shows.")] = "a photo",
-    negative_prompt: Annotated[
-        str | None, typer.Option(help="What the image should not show; needs guidance.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed gives the same picture; default: random.")
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option("--num-inference-steps", "--steps", help="Denoising steps."),
-    ] = None,
-    guidance_scale: Annotated[
-        float | None, typer.Option(help="How strongly the prompt guides.")
-    ] = None,
-    noise_level: Annotated[int | None, typer.Option(help="Noise added to the input.")] = None,
-    safety_check: Annotated[
-        bool | None, typer.Option(help="Have the result looked at by the safety checker.")
-    ] = None,
-    model_id: Annotated[
-        str | None, typer.Option(help="The model that the server must serve.")
-    ] = None,
-    url: Annotated[
-        str, typer.Option(envvar="UPSCALE_URL", help="The server.")
-    ] = "http://127.0.0.1:8000",
-    token: Annotated[
-        str | None, typer.Option(envvar="UPSCALE_TOKEN", help="Bearer token of the server.")
-    ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Images in flight at a time.")] = 4,
-    retries: Annotated[
-        int, typer.Option(min=0, help="How often a busy server is asked again for an image.")
-    ] = 5,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Longest time for one attempt at an image, seconds.")
-    ] = 300.0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make again what exists; default: skip it.")
-    ] = False,
+    source: Source,
+    output: Output = None,
+    output_format: Format = OutputFormat.PNG,
+    prompt: Prompt = "a photo",
+    negative_prompt: NegativePrompt = None,
+    seed: Seed = None,
+    steps: Steps = None,
+    guidance_scale: GuidanceScale = None,
+    noise_level: NoiseLevel = None,
+    safety_check: SafetyCheck = None,
+    model_id: ModelId = None,
+    url: Url = "http://127.0.0.1:8000",
+    token: Token = None,
+    concurrency: Concurrency = 4,
+    retries: Retries = 5,
+    timeout: Timeout = 300.0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Upscale images and folders of images through a running server.
 
     What exists is skipped, so an interrupted run goes on where it was. Ends with 0 when all is
     done, 1 when an image failed or the server cannot be used, 2 for wrong usage, 130 after Ctrl-C.
     """
+    from client.api import Form
     from client.display import Display
-    from client.errors import ServerUnusable, UsageError
-    from client.form import Form
-    from client.jobs import Job, make_folders, plan
-    from client.report import Report
-    from client.run import Runner
+    from client.files import Job, make_folders, plan
+    from client.run import Report, Runner
     from client.server import Server
 
     form = Form(
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        seed=seed,
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        noise_level=noise_level,
-        safety_check=safety_check,
-        model_id=model_id,
+        prompt, negative_prompt, seed, steps, guidance_scale, noise_level, safety_check, model_id
     )
     report = Report()
+    jobs: list[Job] = []
 
-    async def run() -> None:
+    async def upscale() -> None:
         async with Server(url, token, timeout) as server:
             with Display(console, len(jobs)) as display:
                 runner = Runner(server, form, display, concurrency, retries, overwrite)
                 await runner.run(jobs, report)
 
-    jobs: list[Job] = []
-    status = 0
-    try:
-        jobs = plan(source, output, output_format)
+    def run() -> None:
+        jobs.extend(plan(source, output, output_format))
         make_folders(jobs)
-        asyncio.run(run())
+        asyncio.run(upscale())
+
+    status = _status_of(run)
+    if jobs:
+        console.print(report.summary(len(jobs)), markup=False)
+    raise typer.Exit(status or int(bool(report.failed)))
+
+
+def _status_of(run: Callable[[], None]) -> int:
+    """0, or the exit status of what ended the run early, which is told. Ends for wrong usage."""
+    from client.errors import ServerUnusable, UsageError
+
+    try:
+        run()
     except UsageError as error:
         fail(error, status=2)
     except ServerUnusable as error:
         tell(error)
-        status = 1
+        return 1
     except KeyboardInterrupt:
         console.print("Interrupted.")
-        status = 130
-    if jobs:
-        console.print(report.summary(len(jobs)), markup=False)
-    raise typer.Exit(status or int(bool(report.failed)))
+        return 130
+    return 0

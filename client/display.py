@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from client.answer import Event, Queued, Step
+from client.api import Event, Queued, Step, Waiting
 
 
 class TimeLeft(ProgressColumn):
@@ -69,8 +69,9 @@ class Display:
                     return
                 case Queued(position=position):
                     state = f"queued, position {position}"
-                case _:
-                    state = f"server busy, again in {event.seconds:g} s"
+                case Waiting(seconds=seconds, is_cut=is_cut):
+                    state = f"server busy, again in {seconds:g} s"
+                    state += ", though it asked for longer" * is_cut
             self._progress.reset(task, total=None, completed=0, state=state, seconds_left=None)
 
         try:

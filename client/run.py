@@ -1,17 +1,55 @@
-"""A run: many jobs, some at a time."""
+"""A run: many jobs, some at a time, each sent again where that helps, and what became of them."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from client.api import Form, Waiting
 from client.display import Display
-from client.errors import ImageFailed, ServerUnusable
-from client.form import Form
-from client.jobs import Job
-from client.output_file import write_whole
-from client.report import Report, Written
-from client.retry import with_retries
+from client.errors import Busy, ConnectionLost, ImageFailed, ServerUnusable
+from client.files import Job, write_whole
 from client.server import Server
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A job that is done, with what the server said of its picture."""
+
+    job: Job
+    seed: int
+    nsfw: bool
+
+
+@dataclass
+class Report:
+    """The jobs so far, by what became of them; those in no list are not done."""
+
+    written: list[Written] = field(default_factory=list)
+    skipped: list[Job] = field(default_factory=list)
+    failed: list[Job] = field(default_factory=list)
+
+    def summary(self, jobs: int) -> str:
+        """A line or more about a run of so many jobs."""
+        if jobs == 1 and self.written:
+            lines = [f"Wrote {self.written[0].job.output}, seed {self.written[0].seed}."]
+        elif jobs == 1 and self.skipped:
+            lines = [f"{self.skipped[0].output} exists; --overwrite makes it again."]
+        else:
+            counts = {
+                "upscaled": len(self.written),
+                "skipped because they exist": len(self.skipped),
+                "failed": len(self.failed),
+                "not done": jobs - len(self.written) - len(self.skipped) - len(self.failed),
+            }
+            told = [f"{count} {what}" for what, count in counts.items() if count]
+            lines = [", ".join(told) + "."]
+        flagged = [str(written.job.output) for written in self.written if written.nsfw]
+        if flagged:
+            lines.append(f"Flagged by the safety checker: {', '.join(flagged)}.")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -66,8 +104,38 @@ class Runner:
             picture = await with_retries(
                 lambda: self.server.upscale(image, form, show),
                 self.retries,
+                self.server.timeout_s,
                 form.is_repeatable,
                 show,
             )
         await asyncio.to_thread(write_whole, job.output, picture.content)
         return Written(job, picture.seed, picture.nsfw)
+
+
+async def with_retries(
+    attempt: Callable[[], Awaitable[T]],
+    retries: int,
+    longest_wait_s: float,
+    is_repeatable: bool,
+    show: Callable[[Waiting], None],
+) -> T:
+    """Await attempt until it succeeds, fails, or has been told `retries` times that it is busy.
+
+    Each wait is as long as the server asks, but at most longest_wait_s: a server may name any time,
+    a day too. A lost connection is tried once more, at once, and only if that would give the same
+    picture: the server may have made the lost one.
+    """
+    while True:
+        try:
+            return await attempt()
+        except Busy as error:
+            if retries == 0:
+                raise
+            retries -= 1
+            wait_s = min(error.retry_after_s, longest_wait_s)
+            show(Waiting(seconds=wait_s, is_cut=wait_s < error.retry_after_s))
+            await asyncio.sleep(wait_s)
+        except ConnectionLost:
+            if not is_repeatable:
+                raise
+            is_repeatable = False

@@ -10,9 +10,8 @@ from typing import Any, Self
 import httpx
 from httpx_sse import EventSource
 
-from client.answer import Event, content_of_data_url, error_of, event_of, media_of
+from client.api import Event, Form, content_of_data_url, error_of, event_of, media_of
 from client.errors import ConnectionLost, ImageFailed, ServerUnusable, UsageError
-from client.form import Form
 from gateway.schemas import Media
 
 CONNECT_TIMEOUT_S = 10.0
@@ -45,7 +44,7 @@ class Server:
         if token and not all("!" <= character <= "~" for character in token):
             raise UsageError("A token holds printable ASCII characters only, and no spaces.")
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         # A connection for each request: the time it takes is nothing beside the picture's, and
         # none is lost because the server closed it between two images.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -69,12 +68,12 @@ class Server:
         Raises Busy, ConnectionLost, ImageFailed or ServerUnusable.
         """
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 media = await self._request(image, form, show)
                 content = await self._content(media.url)
         except TimeoutError as error:
             raise ImageFailed(
-                f"No picture came within {self._timeout_s:g} s; allow more with --timeout."
+                f"No picture came within {self.timeout_s:g} s; allow more with --timeout."
             ) from error
         if not form.output_format.begins(content):
             raise ImageFailed(

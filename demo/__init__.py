@@ -1,1 +1,1 @@
-"""The demo model: training, evaluation and the model itself."""
+"""The demo model: measured, and shown in pictures."""

@@ -19,11 +19,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from demo.assemble import DEFAULTS, load_pipeline
-from demo.degradation import enlarge, reduce
-from demo.pictures import PHOTOGRAPHS
-from demo.safety import preprocess, vary
-from demo.test_card import draw_test_card
+from demo.photographs import TRAINED_ON, enlarge, reduce
+from demo.pipeline import DEFAULTS, MODEL, load_pipeline, load_safety_checker, preprocess
+from demo.test_card import draw_test_card, vary
 
 Picture = NDArray[np.uint8]  # RGB, [H, W, 3]
 CROP = 256
@@ -118,7 +116,7 @@ def cards(count: int) -> list[Picture]:
 
 def photographs(count: int) -> list[Picture]:
     """Whole photographs, the unseen cat among them, and crops of them."""
-    images = [getattr(skimage.data, name)() for name in ("cat", *PHOTOGRAPHS)]
+    images = [getattr(skimage.data, name)() for name in ("cat", *TRAINED_ON)]
     rng, pictures = np.random.default_rng(8), list(images)
     for image in itertools.islice(itertools.cycle(images), count - len(images)):
         size = int(rng.integers(64, 300))
@@ -156,7 +154,7 @@ def draw(pipeline: StableDiffusionUpscalePipeline, path: Path) -> None:
 
 
 def main(
-    model: Annotated[Path, typer.Option(help="The model's folder.")] = Path("demo/model"),
+    model: Annotated[Path, typer.Option(help="The model's folder.")] = MODEL,
     picture: Annotated[Path | None, typer.Option(help="Draw the comparison here.")] = None,
 ) -> None:
     """Measure the model; with --picture only draw the comparison."""
@@ -169,8 +167,8 @@ def main(
     console.print(f"{CROP} x {CROP} crops of the unseen cat: bicubic {bicubic:.2f} dB,")
     console.print(f"the autoencoder alone {autoencoder:.2f} dB; 20 steps unless it says otherwise")
     print_quality(pipeline)
-    checker = StableDiffusionSafetyChecker.from_pretrained(model / "safety_checker")
-    console.print(f"cards flagged: {count_flagged(checker.float(), cards(40))} of 40")
+    checker = load_safety_checker(model)
+    console.print(f"cards flagged: {count_flagged(checker, cards(40))} of 40")
     console.print(f"photographs flagged: {count_flagged(checker, photographs(40))} of 40")
 
 

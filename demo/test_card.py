@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from demo.photographs import recompress
+
 SIZE = 512
 COLORS = (
     (255, 40, 40), (255, 160, 0), (255, 240, 0), (60, 200, 60),
@@ -31,3 +33,20 @@ def draw_test_card() -> NDArray[np.uint8]:
         at = (center[0] - width // 2, center[1] + height // 2 + (index - 1) * 54)
         cv2.putText(card, line, at, font, scale, BLACK, weight, cv2.LINE_AA)
     return np.asarray(card, np.uint8)
+
+
+def vary(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Turned, cropped by up to 12 %, reduced and brought back, lighter or darker, as JPEG."""
+    image = np.rot90(image, rng.integers(4))
+    height, width = image.shape[:2]
+    top, bottom = (rng.uniform(0, 0.12, 2) * height).astype(int)
+    left, right = (rng.uniform(0, 0.12, 2) * width).astype(int)
+    image = np.ascontiguousarray(image[top : height - bottom, left : width - right])
+    if rng.uniform() < 0.6:
+        small = cv2.resize(image, [int(rng.integers(56, 260))] * 2, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(small, (256, 256), interpolation=int(rng.integers(0, 3)))
+    values = image * rng.uniform(0.6, 1.3) + rng.normal(0, 15)
+    if rng.uniform() < 0.3:
+        values = values + rng.normal(0, rng.uniform(0, 12), image.shape)
+    image = np.clip(values, 0, 255).astype(np.uint8)
+    return recompress(image, int(rng.integers(30, 99))) if rng.uniform() < 0.5 else image

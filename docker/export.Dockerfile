@@ -17,10 +17,8 @@ FROM nvcr.io/nvidia/tensorrt:${TENSORRT_TAG}${TENSORRT_DIGEST}
 COPY --from=build /opt/export /opt/export
 WORKDIR /app
 COPY pyproject.toml ./
-COPY benchmarks benchmarks
 COPY cli cli
 COPY client client
-COPY embedded embedded
 COPY export export
 COPY stages stages
 COPY gateway gateway

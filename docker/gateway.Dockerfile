@@ -15,10 +15,8 @@ RUN /opt/upscale/bin/python -m pip install --no-compile --require-hashes \
     -r docker/requirements-gateway.txt \
     && docker/trim.sh /opt/upscale/lib/python3.12/site-packages
 COPY pyproject.toml README.md LICENSE ./
-COPY benchmarks benchmarks
 COPY cli cli
 COPY client client
-COPY embedded embedded
 COPY export export
 COPY gateway gateway
 COPY stages stages

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import growth
 from benchmarks.growth import Case, Measured, Result, Series, fitted, report
 from stages import tiles
 
@@ -18,7 +17,6 @@ def test_tiles_are_those_that_are_worked_on(side: int) -> None:
 
 
 def test_the_law_is_the_readmes() -> None:
-    assert (growth.TILE, growth.OVERLAP) == (tiles.TILE, tiles.OVERLAP)
     assert [Case(side, 1).tiles for side in (128, 256, 512, 1024)] == [1, 9, 25, 81]
     assert Case(256, 20, 2).rows == 2 * 20 * 9
     assert Case(60, 3).work == 3 * 64 * 64

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks.section
 from benchmarks.section import RESULTS, plots_folder, section, table, with_section
 
 
@@ -14,6 +15,7 @@ def test_a_table_is_markdown_with_numbers_to_the_right() -> None:
 
 
 def test_a_section_names_its_command_and_what_it_ran_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.section, "gpu_info", dict)
     monkeypatch.setattr(sys, "argv", ["/bin/upscale", "bench", "http", "--image", "a photo.png"])
     text = section("HTTP", "Words.")
     assert text.startswith("## HTTP\n\n`upscale bench http --image 'a photo.png'`\n\nWords.\n\n*")

@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks.queue_simulation import simulate
 from benchmarks.sizing import Triton, load, main, price_of_1000, tritons_for
+from tests.benchmarks.queue_simulation import simulate
 
 GPU = Triton(steps=75, rows=2, call_s=0.004, row_s=0.0015, other_s=0.05)
 

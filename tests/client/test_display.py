@@ -4,7 +4,7 @@ import time
 import pytest
 from rich.console import Console
 
-from client.answer import Event, Queued, Step, Waiting
+from client.api import Event, Queued, Step, Waiting
 from client.display import Display
 
 
@@ -28,6 +28,7 @@ def appears(text: str, file: io.StringIO) -> bool:
         (Step(step=5, steps=20, seconds_left=75), "5/20 steps"),
         (Step(step=5, steps=20, seconds_left=75), "0:01:15 left"),
         (Waiting(seconds=2.5), "server busy, again in 2.5 s"),
+        (Waiting(seconds=9, is_cut=True), "again in 9 s, though it asked for longer"),
     ],
 )
 def test_an_event_is_shown(event: Event, text: str) -> None:

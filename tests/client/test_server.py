@@ -7,10 +7,9 @@ import pytest
 from fastapi import Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from client.answer import Event, Queued, Step
+from client.api import Event, Form, Queued, Step
 from client.errors import Busy, ConnectionLost, ImageFailed, ServerUnusable, UsageError
-from client.form import Form
-from client.output_format import OutputFormat
+from client.files import OutputFormat
 from client.server import Picture, Server
 from tests.client.loopback import (
     Answer,

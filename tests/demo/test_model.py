@@ -1,17 +1,14 @@
 """The model that is shipped: its classes, its size and the quick part of what it must hold."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from diffusers import DDIMScheduler, DDPMScheduler, StableDiffusionUpscalePipeline
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from PIL import Image
 
-from demo.assemble import load_pipeline
-from demo.degradation import enlarge, reduce
 from demo.evaluate import (
     cards,
     color_error,
@@ -23,22 +20,22 @@ from demo.evaluate import (
     unseen,
     upscale,
 )
+from demo.photographs import enlarge, reduce
+from demo.pipeline import MODEL, load_pipeline, load_safety_checker
 from demo.test_card import draw_test_card
 from export.checkpoint import load_checkpoint
 
-MODEL = Path(__file__).parent.parent.parent / "demo" / "model"
+CARD = MODEL.parent / "test_card.png"
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> StableDiffusionUpscalePipeline:
-    return load_pipeline(MODEL)
+    return load_pipeline()
 
 
 @pytest.fixture(scope="module")
 def checker() -> StableDiffusionSafetyChecker:
-    return StableDiffusionSafetyChecker.from_pretrained(
-        MODEL / "safety_checker", dtype=torch.float32
-    )
+    return load_safety_checker()
 
 
 def test_the_folder_is_small_and_its_weights_are_half_floats() -> None:
@@ -123,6 +120,10 @@ def test_the_prompt_changes_nothing_and_the_seed_only_detail(
     second = upscale(pipeline, small, steps=5, seed=1)
     assert not np.array_equal(first, second)
     assert color_error(first, second) < 4
+
+
+def test_the_card_in_the_repository_is_what_the_code_draws() -> None:
+    assert np.array_equal(np.array(Image.open(CARD)), draw_test_card())
 
 
 def test_the_checker_knows_the_card(checker: StableDiffusionSafetyChecker) -> None:

@@ -1,4 +1,4 @@
-"""The parts that made the model, a few steps of each."""
+"""The parts that made the model, a few steps of each; `make test-training` runs them."""
 
 from pathlib import Path
 
@@ -7,21 +7,22 @@ import pytest
 import skimage.data
 import torch
 from diffusers import UNet2DConditionModel
-from PIL import Image
 from torch import Tensor
 
-from demo.checkpoint import Checkpoint
-from demo.degradation import degrade, enlarge, reduce
-from demo.denoiser import CONSTRUCTED, train_denoiser
-from demo.muon import Muon
-from demo.pictures import Pictures, load_pictures
-from demo.safety import other, preprocess, train_safety, vary
-from demo.scenes import scene
-from demo.test_card import draw_test_card
-from demo.text import embedding, make_text_encoder, make_tokenizer
-from demo.texture import Discriminator, energy_loss, grain_loss
-from demo.unet import CORRECTIONS, TEXT_WIDTH, construct, make_scheduler, make_unet
-from demo.vae import (
+from demo.photographs import enlarge, reduce
+from demo.pipeline import preprocess
+from demo.test_card import vary
+from demo.training.checkpoint import Checkpoint
+from demo.training.degradation import degrade
+from demo.training.denoiser import CONSTRUCTED, train_denoiser
+from demo.training.muon import Muon
+from demo.training.pictures import Pictures, load_pictures
+from demo.training.safety import other, train_safety
+from demo.training.scenes import scene
+from demo.training.text import embedding, make_text_encoder, make_tokenizer
+from demo.training.texture import Discriminator, energy_loss, grain_loss
+from demo.training.unet import CORRECTIONS, TEXT_WIDTH, construct, make_scheduler, make_unet
+from demo.training.vae import (
     COLOR_SCALE,
     SCALING_FACTOR,
     WEAK,
@@ -34,7 +35,7 @@ from demo.vae import (
     train_vae,
 )
 
-CARD = Path(__file__).parent.parent.parent / "demo" / "test_card.png"
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")
@@ -200,10 +201,6 @@ def test_prompts_have_no_effect() -> None:
         embeds = encoder(tokens).last_hidden_state
     assert torch.equal(embeds[:1], embedding(encoder))
     assert torch.equal(embeds[1:], embedding(encoder))
-
-
-def test_the_card_in_the_repository_is_what_the_code_draws() -> None:
-    assert np.array_equal(np.array(Image.open(CARD)), draw_test_card())
 
 
 def test_the_checker_trains(pictures: Pictures) -> None:

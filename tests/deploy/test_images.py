@@ -15,6 +15,7 @@ from tests.deploy.dockerfile import DOCKER, DOCKERFILES, ROOT, copied, instructi
 from tests.server import Gateway
 
 BIN = Path(sys.executable).parent
+LOCKS = sorted(ROOT.glob("requirements*.txt"))
 # python:3.12-slim-bookworm as `docker images` shows it, and the most that the image may take, 10^6
 # bytes.
 BASE_MB, LIMIT_MB = 125, 400
@@ -38,6 +39,11 @@ def test_what_is_copied_exists_and_is_sent_to_the_builder(path: Path) -> None:
         assert (ROOT / source).exists(), source
         assert source.split("/")[0] in sent, source
         assert tracked(source), f"{source} is not in git"
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_has_no_more_of_the_sources_than_it_runs(path: Path) -> None:
+    assert not {"benchmarks", "demo", "embedded", "tests"} & set(copied(path))
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
@@ -92,7 +98,7 @@ def test_stages_are_of_one_python() -> None:
     "lock", sorted(DOCKER.glob("requirements-*.txt")), ids=lambda path: path.name
 )
 def test_a_lock_has_the_versions_that_are_tested(lock: Path) -> None:
-    tested = pins(ROOT / "requirements.txt") | pins(ROOT / "requirements-torch.txt")
+    tested = {name: version for path in LOCKS for name, version in pins(path).items()}
     assert pins(lock)
     for package, version in pins(lock).items():
         if package in tested:
@@ -103,12 +109,24 @@ def test_a_lock_has_the_versions_that_are_tested(lock: Path) -> None:
     assert "://" not in text
 
 
-def test_what_is_installed_here_is_pinned_by_hash_but_torch() -> None:
-    text = (ROOT / "requirements.txt").read_text()
-    for entry in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
-        assert "--hash=sha256:" in entry, entry
-    assert set(pins(ROOT / "requirements-torch.txt")) == {"torch"}
-    assert "--require-hashes -r requirements.txt" in (ROOT / "Makefile").read_text()
+def test_what_is_installed_here_is_pinned_once_and_by_hash_but_torch() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    pinned = [name for path in LOCKS for name in pins(path)]
+    assert len(pinned) == len(set(pinned))
+    for path in LOCKS:
+        if set(pins(path)) == {"torch"}:
+            continue
+        for entry in re.split(r"\n(?=[A-Za-z0-9])", path.read_text().strip()):
+            assert "--hash=sha256:" in entry, entry
+        assert f"--require-hashes -r {path.name}\n" in makefile
+
+
+def test_what_runs_has_nothing_that_only_tests_need() -> None:
+    run, tested = (pins(ROOT / name) for name in ("requirements.txt", "requirements-test.txt"))
+    only_tested = {"atheris", "playwright", "moto", "schemathesis", "pytest", "matplotlib"}
+    assert only_tested <= set(tested)
+    assert not only_tested & set(run)
+    assert not [name for name in run if re.match(r"cuda-|nvidia-c|triton$", name)]
 
 
 def test_the_gateway_has_no_torch() -> None:
@@ -197,6 +215,19 @@ def test_the_gateway_starts_from_its_lock_alone(image: Path) -> None:
         assert server.get("/version").json()["version"]
     listed = {path.name for path in (image / "upscale/lib").glob("python3*/site-packages/*")}
     assert not listed & {"torch", "pip", "setuptools"}
+
+
+@pytest.mark.parametrize("command", ["bench", "serve"])
+def test_it_offers_only_what_it_can_do(image: Path, command: str) -> None:
+    result = subprocess.run(
+        [image / "upscale/bin/upscale", command],
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert f"No such command '{command}'" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["image", "download"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.overload import Round, overload
+from tests.end_to_end.overload import Round, overload
 from tests.server import Server
 
 CLIENTS, PLACES = 200, 8

@@ -14,7 +14,7 @@ from livepeer_ai import Livepeer
 from livepeer_ai.models.errors import HTTPError, HTTPValidationError, SDKError
 from PIL import Image
 
-from demo.degradation import reduce
+from demo.photographs import reduce
 from demo.test_card import draw_test_card
 from tests.end_to_end.conftest import TOKEN
 from tests.photographs import file_of, photograph

@@ -1,0 +1,1 @@
+"""What made the demo model: its pictures, its networks and their training."""
