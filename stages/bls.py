@@ -8,8 +8,8 @@ from stages.errors import EngineFailed
 
 
 def call_model(
-    name: str, inputs: list[pb_utils.Tensor], output: str, **options: Any
-) -> pb_utils.Tensor:
+    name: str, inputs: "list[pb_utils.Tensor]", output: str, **options: Any
+) -> "pb_utils.Tensor":
     """One call, to the tensor of that name. It shares its memory with Triton's answer.
 
     options: `trace` of the request that it is for, `preferred_memory` of the output.

@@ -13,25 +13,26 @@ from stages.errors import (
 )
 
 # https://github.com/triton-inference-server/python_backend#error-handling; the rest is INTERNAL.
-STATUSES: tuple[tuple[type[StageError], int], ...] = (
-    (InvalidRequest, pb_utils.TritonError.INVALID_ARG),
-    (InsufficientCapacity, pb_utils.TritonError.UNAVAILABLE),
-    (DeadlineExceeded, pb_utils.TritonError.UNAVAILABLE),
-    (Cancelled, pb_utils.TritonError.CANCELLED),
+STATUSES: tuple[tuple[type[StageError], str], ...] = (
+    (InvalidRequest, "INVALID_ARG"),
+    (InsufficientCapacity, "UNAVAILABLE"),
+    (DeadlineExceeded, "UNAVAILABLE"),
+    (Cancelled, "CANCELLED"),
 )
 logger = logging.getLogger("stages")
 
 
-def triton_error(error: Exception) -> pb_utils.TritonError:
+def triton_error(error: Exception) -> "pb_utils.TritonError":
     """A StageError with its code and Triton's status for it; any other is logged and INTERNAL."""
     if not isinstance(error, StageError):
         logger.error("an unexpected error", exc_info=error)
         text = f"{type(error).__name__}: {error}"
         return pb_utils.TritonError(text, pb_utils.TritonError.INTERNAL)
-    statuses = (status for kind, status in STATUSES if isinstance(error, kind))
-    return pb_utils.TritonError(error.message, next(statuses, pb_utils.TritonError.INTERNAL))
+    names = (name for kind, name in STATUSES if isinstance(error, kind))
+    status: int = getattr(pb_utils.TritonError, next(names, "INTERNAL"))
+    return pb_utils.TritonError(error.message, status)
 
 
-def error_response(error: Exception) -> pb_utils.InferenceResponse:
+def error_response(error: Exception) -> "pb_utils.InferenceResponse":
     """An answer without tensors."""
     return pb_utils.InferenceResponse([], triton_error(error))

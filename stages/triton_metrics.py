@@ -77,6 +77,6 @@ class Metrics:
         self._families.clear()
 
 
-def _family(name: str, description: str, *, is_gauge: bool = False) -> pb_utils.MetricFamily:
+def _family(name: str, description: str, *, is_gauge: bool = False) -> "pb_utils.MetricFamily":
     kind = pb_utils.MetricFamily.GAUGE if is_gauge else pb_utils.MetricFamily.COUNTER
     return pb_utils.MetricFamily(name=name, description=description, kind=kind)

@@ -1,5 +1,6 @@
 """A stand-in for the module that is there only inside Triton, as far as the stages use it."""
 
+import importlib
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -8,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 # What imports Triton's module, and so has to be imported anew over the stand-in.
+NAME = "triton_python_backend_utils"
 MODULES = ("bls", "engine_batch", "triton_caller", "triton_errors", "triton_metrics", "unet")
 
 
@@ -150,10 +152,18 @@ class TritonRequest(dict[str, Any]):
         return self.sender
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the stand-in where the stages import Triton's module from."""
-    module: Any = ModuleType("triton_python_backend_utils")
+def empty_module(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The stand-in as it is while a model.py is imported: without classes and functions."""
+    module: Any = ModuleType(NAME)
     module.TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
+    monkeypatch.setitem(sys.modules, NAME, module)
+    for name in MODULES:
+        monkeypatch.delitem(sys.modules, f"stages.{name}", raising=False)
+    return module
+
+
+def fill(module: Any) -> None:
+    """Add what Triton adds once a model.py has been imported."""
     module.TRITONSERVER_MEMORY_CPU, module.TRITONSERVER_MEMORY_GPU = range(2)
     for stand_in in (
         Tensor,
@@ -167,6 +177,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
         setattr(module, stand_in.__name__, stand_in)
     module.get_input_tensor_by_name = lambda request, name: Tensor(name, request[name])
     module.get_output_tensor_by_name = lambda response, name: Tensor(name, response.arrays[name])
-    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", module)
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the stand-in where the stages import Triton's module from, and import them as Triton."""
+    module = empty_module(monkeypatch)
     for name in MODULES:
-        monkeypatch.delitem(sys.modules, f"stages.{name}", raising=False)
+        importlib.import_module(f"stages.{name}")
+    fill(module)
