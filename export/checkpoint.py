@@ -14,6 +14,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from export.errors import ExportError
+from stages.limits import DEFAULT_INFERENCE_STEPS
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Defaults:
     prompt_has_effect: false for a model that was not trained on captions.
     """
 
-    num_inference_steps: int = 75
+    num_inference_steps: int = DEFAULT_INFERENCE_STEPS
     guidance_scale: float = 9.0
     noise_level: int = 20
     prompt_has_effect: bool = True

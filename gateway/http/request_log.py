@@ -8,10 +8,11 @@ from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.http.disconnect import CLIENT_CLOSED_REQUEST
 from gateway.http.entrance import is_upscale
 from gateway.http.request_id import chosen_id
 from gateway.telemetry.durations import gathered
-from gateway.telemetry.metrics import CLIENT_CLOSED_REQUEST, Metrics
+from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import current_trace_id
 
 PROBES = ("/health", "/health/", "/livez", "/readyz", "/metrics")

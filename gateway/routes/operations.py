@@ -10,7 +10,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from gateway.errors import ErrorAnswers, NotReady
+from gateway.errors import NotReady
+from gateway.http.deadlines import Deadlines
+from gateway.http.error_answers import ErrorAnswers
 from gateway.routes.hardware import gpu_info, gpu_stats
 from gateway.schemas import Health, HTTPError, Model, Version
 from gateway.settings import Settings
@@ -21,7 +23,11 @@ PIPELINE = "upscale"
 
 
 def operations_router(
-    settings: Settings, backends: TritonPool, metrics: Metrics, answers: ErrorAnswers
+    settings: Settings,
+    pool: TritonPool,
+    deadlines: Deadlines,
+    metrics: Metrics,
+    error_answers: ErrorAnswers,
 ) -> APIRouter:
     """The routes beside /upscale; none asks for a token, as in ai-runner."""
     router = APIRouter(tags=["operations"])
@@ -30,13 +36,13 @@ def operations_router(
     @router.get("/health/", include_in_schema=False)
     async def health() -> JSONResponse:
         """200 when a real inference has passed lately; go-livepeer takes any 200 for ready."""
-        status = backends.status
+        status = _status()
         return JSONResponse({"status": status}, 200 if status == "OK" else 503)
 
     @router.get("/livez", response_model=Health)
     async def livez() -> JSONResponse:
         """200 while the gateway answers at all; Kubernetes restarts it when not."""
-        return JSONResponse({"status": backends.status})
+        return JSONResponse({"status": _status()})
 
     @router.get("/readyz", response_model=Health, responses={503: {"model": Health}})
     async def readyz() -> JSONResponse:
@@ -48,13 +54,13 @@ def operations_router(
     )
     async def get_metrics() -> Response:
         """Prometheus' text; without Triton's part while Triton does not answer."""
-        return Response(metrics.text(await backends.statistics()), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.text(await pool.statistics()), media_type=CONTENT_TYPE_LATEST)
 
-    @router.get("/model", responses={answers.status(NotReady()): {"model": HTTPError}})
+    @router.get("/model", responses={error_answers.status(NotReady()): {"model": HTTPError}})
     async def get_model() -> Model:
-        """The served model, its defaults and limits, for who offers them to a person."""
+        """The served model, its defaults and limits, for a page or a program that offers them."""
         return Model(
-            **asdict(backends.model),
+            **asdict(pool.model),
             max_input_pixels=settings.max_input_pixels,
             max_body_bytes=settings.max_body_bytes,
         )
@@ -77,13 +83,16 @@ def operations_router(
         """How busy the GPUs of this machine are; percent, bytes."""
         return await _hardware("gpu_stats", gpu_stats)
 
+    def _status() -> str:
+        return "IDLE" if deadlines.are_ending else pool.status
+
     async def _hardware(key: str, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         gpus = await asyncio.to_thread(read)
         return {"pipeline": PIPELINE, "model_id": _model_id(), key: gpus}
 
     def _model_id() -> str:
         try:
-            return backends.model.model_id
+            return pool.model.model_id
         except NotReady:
             return ""
 

@@ -12,16 +12,17 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gateway.errors import (
-    ConnectionLost,
     ImageTooLarge,
     InsufficientCapacity,
+    InvalidRequest,
     TritonFailed,
-    UpscaleError,
+    TritonLost,
+    UnknownModel,
 )
 from gateway.http.request_id import current_id
 from gateway.telemetry.durations import timed
-from gateway.telemetry.metrics import ModelStatistics
 from gateway.telemetry.traces import trace_headers
+from stages import errors as stage_errors
 
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -40,8 +41,15 @@ BROKEN = (
     "End of TCP",
 )
 # Triton's words when the process of a Python model has ended, which it never starts again, and when
-# it was asked to end: then its stages can call no engine any more, also for what they work on.
-ENDED = ("Stub process", "Server not ready", "no available versions", "not at ready state")
+# it was asked to stop. Then its stages can call no engine any more, not even for the requests that
+# they work on, so that the words also come within a stage's own error.
+ENDED = (
+    "Stub process",
+    "Server is stopping",
+    "Server not ready",
+    "no available versions",
+    "not at ready state",
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,20 @@ class Progress:
     preview: NDArray[np.uint8] | None
 
 
+@dataclass(frozen=True)
+class ModelStatistics:
+    """Of one Triton model since it was loaded.
+
+    rows: of all batches. executions: batches. compute_s, queue_s: seconds, added up over requests.
+    """
+
+    name: str
+    rows: int
+    executions: int
+    compute_s: float
+    queue_s: float
+
+
 OnProgress = Callable[[Progress], None]
 
 
@@ -99,6 +121,7 @@ class TritonClient:
     """
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._client = InferenceServerClient(url, channel_args=CHANNEL_OPTIONS)
 
     async def close(self) -> None:
@@ -112,22 +135,19 @@ class TritonClient:
             raise _translated(error) from error
 
     async def served_model(self) -> ServedModel:
-        """Raises TritonFailed while Triton does not serve `upscale`."""
+        """Raises TritonFailed while Triton serves no `upscale`, UnknownModel for another's."""
         try:
             response = await self._client.get_model_config("upscale")
         except (InferenceServerException, grpc.RpcError) as error:
             raise _translated(error) from error
         values = {key: value.string_value for key, value in response.config.parameters.items()}
-        return ServedModel(
-            model_id=values["model_id"],
-            num_inference_steps=int(values["num_inference_steps"]),
-            guidance_scale=float(values["guidance_scale"]),
-            noise_level=int(values["noise_level"]),
-            max_noise_level=int(values["max_noise_level"]),
-            has_safety_checker=values["safety_checker"] != "none",
-            # Repositories that were exported before there was such a model do not say.
-            prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
-        )
+        try:
+            return _served_model(values)
+        except (KeyError, ValueError) as error:
+            raise UnknownModel(
+                f"The model `upscale` at {self._url} was not written by `upscale export`, whose"
+                f" parameters it lacks or has otherwise ({error}); serve a repository that was."
+            ) from error
 
     async def statistics(self) -> list[ModelStatistics]:
         """Of every model but the ensemble, which has none of its own. Raises TritonFailed."""
@@ -157,8 +177,8 @@ class TritonClient:
         """Encode, denoise, decode. Cancelling it cancels the stage that runs.
 
         timeout_s: after which denoise drops the job. on_progress: called after every step, with a
-        preview after every so many. Raises InsufficientCapacity, ImageTooLarge or
-        TritonFailed.
+        preview after every so many. Raises InsufficientCapacity, InvalidRequest, ImageTooLarge,
+        TritonFailed, or TimeoutError where denoise has dropped the job.
         """
         try:
             with timed("encode"):
@@ -250,12 +270,30 @@ def _tensor(name: str, values: Any, dtype: Any) -> InferInput:
     return tensor
 
 
-def _translated(error: Exception) -> UpscaleError:
-    """Triton says UNAVAILABLE for a full queue, a restricted API and a dead server alike."""
-    if "insufficient capacity" in str(error):
-        return InsufficientCapacity()
-    if isinstance(error, InferenceServerException) and "too large for this server" in str(error):
-        return ImageTooLarge(f"The {error.message()}")
-    if any(words in str(error) for words in BROKEN + ENDED):
-        return ConnectionLost()
-    return TritonFailed()
+def _served_model(values: dict[str, str]) -> ServedModel:
+    return ServedModel(
+        model_id=values["model_id"],
+        num_inference_steps=int(values["num_inference_steps"]),
+        guidance_scale=float(values["guidance_scale"]),
+        noise_level=int(values["noise_level"]),
+        max_noise_level=int(values["max_noise_level"]),
+        has_safety_checker=values["safety_checker"] != "none",
+        # Repositories that were exported before there was such a model do not say.
+        prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
+    )
+
+
+def _translated(error: Exception) -> Exception:
+    """What Triton passed on, as an error of the gateway's: by its code, else by Triton's words."""
+    message = error.message() if isinstance(error, InferenceServerException) else str(error)
+    match stage_errors.error_of(message):
+        case stage_errors.ImageTooLarge() as found:
+            return ImageTooLarge(str(found))
+        case stage_errors.InvalidRequest() as found:
+            return InvalidRequest(str(found))
+        case stage_errors.InsufficientCapacity():
+            return InsufficientCapacity()
+        case stage_errors.DeadlineExceeded():
+            return TimeoutError()
+    is_lost = any(words in message for words in BROKEN + ENDED)
+    return TritonLost() if is_lost else TritonFailed()
