@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from embedded.default_repository import default_repository
-from gateway.images.write import data_url, encode
+from gateway.images.data_url import DataUrl
+from gateway.images.write import write_image
 from stages.preview import Preview
 from tests.photographs import photograph
 
@@ -44,7 +45,7 @@ def main(times: Annotated[int, typer.Option(help="Runs of each.")] = 200) -> Non
         picture = np.asarray(photograph("astronaut", height, width))
 
         def url(picture: Any = picture) -> str:
-            return data_url(encode(picture, "jpeg"), "jpeg")
+            return str(DataUrl(write_image(picture, "jpeg"), "jpeg"))
 
         drawn = fastest_ms(lambda latents=latents: preview.draw(latents), times)  # type: ignore[misc]
         cells = [f"{drawn:.2f}", f"{fastest_ms(url, times):.2f}", f"{len(url()) / 1e3:.0f}"]

@@ -24,47 +24,59 @@ MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
 class UpscaleFields(BaseModel):
     """All but the image. The first six and their descriptions are the contract's."""
 
-    prompt: str = Field(
-        description="Text prompt(s) to guide upscaled image generation.",
-        min_length=1,  # FastAPI takes an empty field for a missing one
-    )
-    model_id: str = Field(
-        "", description="Hugging Face model ID used for upscaled image generation."
-    )
-    safety_check: bool = Field(
-        True,
-        description="Perform a safety check to estimate if generated images could be"
-        " offensive or harmful.",
-    )
-    seed: int | None = Field(
-        None, description="Seed for random number generation.", ge=MIN_SEED, le=MAX_SEED
-    )
-    num_inference_steps: int = Field(
-        DEFAULT_INFERENCE_STEPS,
-        description="Number of denoising steps. More steps usually lead to higher quality"
-        " images but slower inference. Modulated by strength.",
-        json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
-    )
-    negative_prompt: str = Field(
-        "", description="Text that the image should not show; needs guidance."
-    )
-    guidance_scale: float | None = Field(
-        None,
-        description="How strongly the prompt guides; 1 and below turn guidance off."
-        " Unset, the model's default.",
-        ge=0,
-        le=100,
-        allow_inf_nan=False,
-    )
-    noise_level: int | None = Field(
-        None,
-        description="Noise added to the input before it is upscaled; more lets the model"
-        " invent more. Unset, the model's default.",
-        ge=0,
-    )
-    output_format: OutputFormat = Field(
-        "png", description="File format of the result; png loses nothing."
-    )
+    prompt: Annotated[
+        str,
+        Field(
+            description="Text prompt(s) to guide upscaled image generation.",
+            min_length=1,  # FastAPI takes an empty field for a missing one
+        ),
+    ]
+    model_id: Annotated[
+        str, Field(description="Hugging Face model ID used for upscaled image generation.")
+    ] = ""
+    safety_check: Annotated[
+        bool,
+        Field(
+            description="Perform a safety check to estimate if generated images could be"
+            " offensive or harmful."
+        ),
+    ] = True
+    seed: Annotated[
+        int | None,
+        Field(description="Seed for random number generation.", ge=MIN_SEED, le=MAX_SEED),
+    ] = None
+    num_inference_steps: Annotated[
+        int,
+        Field(
+            description="Number of denoising steps. More steps usually lead to higher quality"
+            " images but slower inference. Modulated by strength.",
+            json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
+        ),
+    ] = DEFAULT_INFERENCE_STEPS
+    negative_prompt: Annotated[
+        str, Field(description="Text that the image should not show; needs guidance.")
+    ] = ""
+    guidance_scale: Annotated[
+        float | None,
+        Field(
+            description="How strongly the prompt guides; 1 and below turn guidance off."
+            " Unset, the model's default.",
+            ge=0,
+            le=100,
+            allow_inf_nan=False,
+        ),
+    ] = None
+    noise_level: Annotated[
+        int | None,
+        Field(
+            description="Noise added to the input before it is upscaled; more lets the model"
+            " invent more. Unset, the model's default.",
+            ge=0,
+        ),
+    ] = None
+    output_format: Annotated[
+        OutputFormat, Field(description="File format of the result; png loses nothing.")
+    ] = "png"
 
     def check(self, model: ServedModel, max_prompt_chars: int) -> None:
         """Raises InvalidRequest for what the served model cannot do and for long prompts."""

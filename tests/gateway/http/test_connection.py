@@ -1,6 +1,7 @@
 """Clients that do not take their turn, on real connections to an application of a few lines."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -90,6 +91,21 @@ def test_an_answer_that_is_read_comes_whole(path: str) -> None:
     async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(get(path))
         assert await length(reader) > len(ANSWER)
+
+    run(use)
+
+
+@pytest.mark.parametrize("path", ["/whole", "/parts"])
+def test_an_answer_that_is_read_slowly_and_steadily_comes_whole(path: str) -> None:
+    async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        writer.write(get(path))
+        received = 0
+        for _ in range(40):  # many times the client's time in all
+            received += len(await reader.readexactly(len(ANSWER) // 50))
+            await asyncio.sleep(TIMEOUT_S / 10)
+        assert received + await length(reader) > len(ANSWER)
 
     run(use)
 

@@ -22,7 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from gateway.app import create_app
 from gateway.errors import StoreFailed
-from gateway.images.write import OutputFormat, encode
+from gateway.images.write import OutputFormat, write_image
 from gateway.results.link import ResultLinks
 from gateway.results.store import InlineResults, LocalResults, S3Results, result_store
 from gateway.settings import ConfigurationError, Settings
@@ -30,7 +30,7 @@ from gateway.triton.pool import TritonPool
 from tests.gateway.test_app import IMAGE, FakeTriton
 from tests.photographs import photograph, pixels_of
 
-CONTENT = encode(np.asarray(photograph("cat", 64, 64)), "png")
+CONTENT = write_image(np.asarray(photograph("cat", 64, 64)), "png")
 BASE = "http://gateway/"
 TTL_S = 100
 
@@ -63,11 +63,11 @@ def fetch(folder: Path, *links: str, method: str = "GET", **headers: str) -> lis
 
 
 def app_of(folder: Path, **settings: Any) -> FastAPI:
-    backends = TritonPool(lambda _: FakeTriton(), 3.0)  # type: ignore[arg-type, return-value]
-    backends.add("triton:8001")
+    pool = TritonPool(lambda _: FakeTriton(), 3.0)  # type: ignore[arg-type, return-value]
+    pool.add("triton:8001")
     options = {"media": "local", "media_dir": folder, "media_ttl_s": TTL_S, "media_key": "key"}
     every = settings_of(**{**options, **settings})
-    return create_app(every, backends)
+    return create_app(every, pool)
 
 
 def settings_of(**values: Any) -> Settings:
@@ -160,7 +160,7 @@ def test_a_public_url_leads_the_links(tmp_path: Path) -> None:
         media="local", media_dir=tmp_path, media_url="https://images.example/up/"
     )
     link = asyncio.run(result_store(settings).publish(CONTENT, "png", BASE))
-    assert link.startswith("https://images.example/up/media/")
+    assert str(link).startswith("https://images.example/up/media/")
 
 
 def test_inline_needs_no_route(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_without_a_key_links_end_with_the_process(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with client_of(app_of(tmp_path, media_key=None)) as client:
-            assert (await client.get(link)).status_code == 404
+            assert (await client.get(str(link))).status_code == 404
 
     asyncio.run(main())
 
@@ -354,7 +354,7 @@ def test_the_application_sweeps_while_it_runs(
                 await asyncio.sleep(0.001)
             await swept(tmp_path / f"{'y' * 32}.png")
             tmp_path.rename(tmp_path.with_name("away"))
-            while "could not be swept" not in caplog.text:
+            while "Sweeping MEDIA_DIR failed" not in caplog.text:
                 await asyncio.sleep(0.001)
             tmp_path.with_name("away").rename(tmp_path)
             await swept(tmp_path / f"{'z' * 32}.png")

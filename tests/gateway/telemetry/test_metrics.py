@@ -1,7 +1,8 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.http.capacity import Capacity
-from gateway.telemetry.metrics import Metrics, ModelStatistics
+from gateway.telemetry.metrics import Metrics
+from gateway.triton.client import ModelStatistics
 
 UNET = ModelStatistics("unet", rows=6, executions=4, compute_s=0.5, queue_s=0.25)
 

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from gateway.errors import ConnectionLost, InsufficientCapacity, TritonFailed, UpscaleError
+from gateway.errors import InsufficientCapacity, TritonFailed, TritonLost, UpscaleError
 from gateway.triton.client import OnProgress, Upscaled, UpscaleInputs
 from gateway.triton.readiness import Readiness
 from tests.gateway.test_app import FakeTriton, post, run
@@ -35,10 +35,10 @@ def let_fail(triton: FakeTriton, errors: list[UpscaleError]) -> list[UpscaleInpu
 @pytest.mark.parametrize(
     ("errors", "attempts", "status"),
     [
-        ([ConnectionLost()], 2, 200),
-        ([ConnectionLost(), ConnectionLost()], 2, 503),
+        ([TritonLost()], 2, 200),
+        ([TritonLost(), TritonLost()], 2, 503),
         ([InsufficientCapacity()], 1, 429),
-        ([ConnectionLost(), InsufficientCapacity()], 2, 429),
+        ([TritonLost(), InsufficientCapacity()], 2, 429),
         ([TritonFailed()], 1, 503),
     ],
 )
@@ -61,7 +61,7 @@ def test_only_a_broken_connection_is_tried_again_and_only_once(
 def test_a_retry_waits_no_longer_than_the_request_may() -> None:
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()  # and nobody watches: it stays lost
-        requests = let_fail(triton, [ConnectionLost()])
+        requests = let_fail(triton, [TritonLost()])
         response = await post(client)
         assert response.status_code == 504
         assert len(requests) == 1
