@@ -11,18 +11,11 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from gateway.errors import (
-    ImageTooLarge,
-    InsufficientCapacity,
-    InvalidRequest,
-    TritonFailed,
-    TritonLost,
-    UnknownModel,
-)
+from gateway.errors import UnknownModel
 from gateway.http.request_id import current_id
 from gateway.telemetry.durations import timed
 from gateway.telemetry.traces import trace_headers
-from stages import errors as stage_errors
+from gateway.triton.errors import translated
 
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -30,26 +23,6 @@ CHANNEL_OPTIONS = [
     # A Triton that is started again is to be found soon; by default the pause grows to minutes.
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
-# gRPC's words for a connection that could not be made or broke. Triton itself says UNAVAILABLE too,
-# of a model that is not loaded.
-BROKEN = (
-    "failed to connect",
-    "Socket closed",
-    "Connection reset",
-    "recvmsg",
-    "GOAWAY",
-    "End of TCP",
-)
-# Triton's words when the process of a Python model has ended, which it never starts again, and when
-# it was asked to stop. Then its stages can call no engine any more, not even for the requests that
-# they work on, so that the words also come within a stage's own error.
-ENDED = (
-    "Stub process",
-    "Server is stopping",
-    "Server not ready",
-    "no available versions",
-    "not at ready state",
-)
 
 
 @dataclass(frozen=True)
@@ -132,14 +105,14 @@ class TritonClient:
         try:
             await self._client.is_server_live()
         except (InferenceServerException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     async def served_model(self) -> ServedModel:
         """Raises TritonFailed while Triton serves no `upscale`, UnknownModel for another's."""
         try:
             response = await self._client.get_model_config("upscale")
         except (InferenceServerException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         values = {key: value.string_value for key, value in response.config.parameters.items()}
         try:
             return _served_model(values)
@@ -154,7 +127,7 @@ class TritonClient:
         try:
             response = await self._client.get_inference_statistics()
         except (InferenceServerException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return [
             ModelStatistics(
                 name=model.name,
@@ -190,7 +163,7 @@ class TritonClient:
             with timed("decode"):
                 return await self._decode(latents)
         except (InferenceServerException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     async def _encode(self, inputs: UpscaleInputs) -> InferResult:
         texts = {"prompt": inputs.prompt, "negative_prompt": inputs.negative_prompt}
@@ -281,19 +254,3 @@ def _served_model(values: dict[str, str]) -> ServedModel:
         # Repositories that were exported before there was such a model do not say.
         prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
     )
-
-
-def _translated(error: Exception) -> Exception:
-    """What Triton passed on, as an error of the gateway's: by its code, else by Triton's words."""
-    message = error.message() if isinstance(error, InferenceServerException) else str(error)
-    match stage_errors.error_of(message):
-        case stage_errors.ImageTooLarge() as found:
-            return ImageTooLarge(str(found))
-        case stage_errors.InvalidRequest() as found:
-            return InvalidRequest(str(found))
-        case stage_errors.InsufficientCapacity():
-            return InsufficientCapacity()
-        case stage_errors.DeadlineExceeded():
-            return TimeoutError()
-    is_lost = any(words in message for words in BROKEN + ENDED)
-    return TritonLost() if is_lost else TritonFailed()
