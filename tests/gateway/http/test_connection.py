@@ -7,9 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import Response, StreamingResponse
+from uvicorn.server import ServerState
 
+from gateway.http.connection import Connection
 from gateway.serve import bind, http_server
 from gateway.settings import Settings
 
@@ -108,6 +111,41 @@ def test_an_answer_that_is_read_slowly_and_steadily_comes_whole(path: str) -> No
         assert received + await length(reader) > len(ANSWER)
 
     run(use)
+
+
+class Transport(asyncio.Transport):
+    """Of a client that reads what waits, whereupon more is written: `waiting` only ever grows."""
+
+    waiting = 0
+    is_aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        self.waiting += 1
+        return self.waiting
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_a_buffer_that_is_filled_again_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The looks may come at moments when more waits than before."""
+    monkeypatch.setattr("gateway.http.connection.CHECK_INTERVAL_S", 0.01)
+
+    async def main() -> None:
+        config = uvicorn.Config(app(), log_config=None)
+        connection = Connection(config, ServerState(), {}, timeout_s=0.1)
+        transport = Transport()
+        connection.connection_made(transport)
+        for _ in range(40):
+            await asyncio.sleep(0.01)
+            connection.pause_writing()
+            connection.resume_writing()
+        assert not transport.is_aborted
+        async with asyncio.timeout(LONG_S):
+            while not transport.is_aborted:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", get("/nothing") + b"G"])
