@@ -26,10 +26,10 @@ class Connection(H11Protocol):
         self._request = self.cycle
         self._unread = 0  # bytes that waited for the client at the last look
         self._since = self.loop.time()
-        self._check = self.loop.call_later(CHECK_INTERVAL_S, self._look)
+        self._next_look = self.loop.call_later(CHECK_INTERVAL_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._check.cancel()
+        self._next_look.cancel()
         super().connection_lost(exc)
 
     def resume_writing(self) -> None:
@@ -47,4 +47,4 @@ class Connection(H11Protocol):
         if now - self._since > self._timeout_s:
             self.transport.abort()
             return
-        self._check = self.loop.call_later(CHECK_INTERVAL_S, self._look)
+        self._next_look = self.loop.call_later(CHECK_INTERVAL_S, self._look)

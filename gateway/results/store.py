@@ -84,7 +84,7 @@ class LocalResults:
         base = (self._public_url or base_url).rstrip("/")
         return f"{base}/media/{name}?signature={self.links.sign(name)}"
 
-    def sweep(self) -> None:
+    def remove_expired(self) -> None:
         """Remove the results that no link leads to any more; what is not ours stays."""
         oldest = time.time() - self._ttl_s - GRACE_S
         with os.scandir(self.folder) as entries:

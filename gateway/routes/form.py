@@ -1,7 +1,7 @@
 """The fields of a request to /upscale: the one description of them, their limits and defaults.
 
 Limits that hold for every model are in the served document and answered 422; what the served model
-or the settings decide is `check`ed, and answered 400.
+or the settings decide is checked with `check_against`, and answered 400.
 """
 
 import secrets
@@ -78,7 +78,7 @@ class UpscaleFields(BaseModel):
         OutputFormat, Field(description="File format of the result; png loses nothing.")
     ] = "png"
 
-    def check(self, model: ServedModel, max_prompt_chars: int) -> None:
+    def check_against(self, model: ServedModel, max_prompt_chars: int) -> None:
         """Raises InvalidRequest for what the served model cannot do and for long prompts."""
         for name, prompt in (("prompt", self.prompt), ("negative_prompt", self.negative_prompt)):
             if len(prompt) > max_prompt_chars:

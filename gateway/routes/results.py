@@ -25,8 +25,8 @@ def results_router(results: LocalResults) -> APIRouter:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweep = partial(asyncio.to_thread, results.sweep)
-        async with in_background(repeat("Sweeping MEDIA_DIR", sweep, SWEEP_INTERVAL_S)):
+        remove_expired = partial(asyncio.to_thread, results.remove_expired)
+        async with in_background(repeat("Sweeping MEDIA_DIR", remove_expired, SWEEP_INTERVAL_S)):
             yield
 
     router = APIRouter(tags=["media"], lifespan=lifespan)

@@ -52,7 +52,7 @@ class Upscaler:
     async def read_inputs(self, form: UpscaleForm, deadline: float) -> UpscaleInputs:
         """What the form asks for. Raises InvalidRequest, RequestTimeout or NotReady."""
         model = self.pool.model
-        form.check(model, self.settings.max_prompt_chars)
+        form.check_against(model, self.settings.max_prompt_chars)
         with timed("read_image"):
             content = await form.image.read()
             async with self.deadlines.until(deadline, self.settings.request_timeout_s):

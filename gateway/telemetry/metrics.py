@@ -58,7 +58,7 @@ class Metrics:
         )
         waiting.set_function(lambda: capacity.waiting)
 
-    def ended(self, status: int, seconds: float, parts: dict[str, float]) -> None:
+    def count_request(self, status: int, seconds: float, parts: dict[str, float]) -> None:
         """Count a request to /upscale."""
         self._requests.labels(str(status)).inc()
         if status == CLIENT_CLOSED_REQUEST:

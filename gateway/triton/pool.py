@@ -51,7 +51,7 @@ class PooledTriton:
         self.in_flight, self.last_turn = self.in_flight + 1, next(_turns)
         work = self.client.upscale(inputs, timeout_s, on_progress, preview_every)
         try:
-            with self.readiness.request():
+            with self.readiness.learn_from_request():
                 return await run_until(work, self.readiness.lost.wait(), TritonLost())
         except TritonLost:
             self.readiness.lose()

@@ -118,7 +118,7 @@ class Readiness:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     @contextmanager
-    def request(self) -> Iterator[None]:
+    def learn_from_request(self) -> Iterator[None]:
         """Learn from a request: a served one is as good as a trial, a failed one calls for one."""
         self._requests += 1
         try:

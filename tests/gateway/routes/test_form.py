@@ -40,10 +40,10 @@ def test_zero_is_not_left_out() -> None:
 )
 def test_what_the_model_cannot_do_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{message}"):
-        UpscaleFields(**{"prompt": "x", **fields}).check(WITH_CHECKER, 10)
+        UpscaleFields(**{"prompt": "x", **fields}).check_against(WITH_CHECKER, 10)
 
 
 def test_a_check_without_a_checker_is_refused_in_the_stages_words() -> None:
-    UpscaleFields(prompt="x").check(WITH_CHECKER, 10)
+    UpscaleFields(prompt="x").check_against(WITH_CHECKER, 10)
     with pytest.raises(InvalidRequest, match=str(NoSafetyChecker())):
-        UpscaleFields(prompt="x").check(MODEL, 10)
+        UpscaleFields(prompt="x").check_against(MODEL, 10)

@@ -81,7 +81,7 @@ def test_a_slow_answer_is_no_failure_while_engines_work(
         return [ModelStatistics("vae_decoder", 0, next(executions), 0, 0)]
 
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        with nullcontext() if is_idle else readiness.request():
+        with nullcontext() if is_idle else readiness.learn_from_request():
             with monkeypatch.context() as patch:
                 patch.setattr(triton, "statistics", statistics)
                 triton.delay_s = 60
@@ -172,7 +172,7 @@ def test_no_sign_of_life_is_a_failure_whatever_a_trial_may_take(
     monkeypatch.setattr("gateway.triton.readiness.LIVE_TIMEOUT_S", 0.01)
 
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        with readiness.request():
+        with readiness.learn_from_request():
             triton.is_frozen, triton.delay_s = True, 60
             await readiness.lost.wait()
         triton.is_frozen, triton.delay_s = False, 0
@@ -192,7 +192,7 @@ def test_a_slow_answer_is_no_failure_when_a_request_came_since(
         while len(triton.inputs) == tried:
             await asyncio.sleep(0.001)
         monkeypatch.setattr(readiness, "_busy_timeout_s", 60)
-        with readiness.request():
+        with readiness.learn_from_request():
             while len(triton.inputs) == tried + 1:  # the trial beside it
                 await asyncio.sleep(0.001)
             assert readiness.status == "OK"
@@ -205,7 +205,7 @@ def test_nothing_is_tried_while_requests_succeed() -> None:
         tried = len(triton.inputs)
         for _ in range(20):
             await asyncio.sleep(0.01)
-            with readiness.request():
+            with readiness.learn_from_request():
                 pass
         assert len(triton.inputs) == tried
 
@@ -215,7 +215,7 @@ def test_nothing_is_tried_while_requests_succeed() -> None:
 def test_a_doubt_is_looked_into_at_once() -> None:
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
         triton.error = TritonFailed()
-        with pytest.raises(TritonFailed), readiness.request():
+        with pytest.raises(TritonFailed), readiness.learn_from_request():
             raise triton.error
         await readiness.lost.wait()
 
