@@ -13,6 +13,7 @@ from gateway.http.entrance import Entrance
 from gateway.http.error_answers import ErrorAnswers, add_error_handlers
 from gateway.http.request_log import RequestLog
 from gateway.results.store import LocalResults, result_store
+from gateway.routes.health import health_router
 from gateway.routes.openapi import follow_contract
 from gateway.routes.operations import operations_router
 from gateway.routes.page import PageFiles, page_router
@@ -58,7 +59,8 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
     app.include_router(upscale_router(upscaler, error_answers))
     if isinstance(results, LocalResults):
         app.include_router(results_router(results))
-    app.include_router(operations_router(settings, pool, deadlines, metrics, error_answers))
+    app.include_router(health_router(pool, deadlines, metrics))
+    app.include_router(operations_router(settings, pool, error_answers))
     files = PageFiles(settings)
     app.include_router(page_router(files))
     app.mount("/page", files)

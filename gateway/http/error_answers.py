@@ -97,13 +97,13 @@ def error_response(
     return JSONResponse({"detail": {"msg": text}}, status, headers)
 
 
-def add_error_handlers(app: FastAPI, answers: ErrorAnswers) -> None:
+def add_error_handlers(app: FastAPI, error_answers: ErrorAnswers) -> None:
     """Let every error leave as the JSON that the contract names, a bug of ours included."""
 
     @app.exception_handler(UpscaleError)
     @app.exception_handler(Exception)
     async def any_error(_: Request, error: Exception) -> JSONResponse:
-        return answers.of(error)
+        return error_answers.of(error)
 
     @app.exception_handler(HTTPException)
     async def http_exception(_: Request, error: HTTPException) -> JSONResponse:
