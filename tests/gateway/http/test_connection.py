@@ -13,7 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from uvicorn.server import ServerState
 
 from gateway.http.connection import Connection
-from gateway.serve import bind, http_server
+from gateway.serve import KEEP_ALIVE_S, bind, http_server
 from gateway.settings import Settings
 
 TIMEOUT_S = 0.3
@@ -45,6 +45,11 @@ def app() -> FastAPI:
         return Response(b"done")
 
     return app
+
+
+@pytest.fixture(autouse=True)
+def _short_keep_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", 10 * TIMEOUT_S)
 
 
 def run(use: Use) -> None:
@@ -176,6 +181,21 @@ def test_time_that_the_server_takes_does_not_count() -> None:
             assert await reader.readuntil(b"done")
 
     run(use)
+
+
+def test_a_connection_is_kept_between_requests_for_longer_than_a_client_may_take() -> None:
+    async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            writer.write(get("/nothing"))
+            assert await reader.readuntil(b'Not Found"}')
+            await asyncio.sleep(6 * TIMEOUT_S)
+
+    run(use)
+
+
+def test_the_connection_is_kept_for_longer_than_proxies_keep_it() -> None:
+    proxies_s = 60  # nginx' keepalive_timeout to a server, and load balancers'
+    assert proxies_s < KEEP_ALIVE_S
 
 
 def test_a_connection_that_is_used_lasts() -> None:

@@ -27,7 +27,10 @@ def test_what_connection_overrides_and_uses_is_there() -> None:
             inspect.signature(theirs).parameters
         )
     source = inspect.getsource(H11Protocol.__init__)
-    assert all(f"self.{name}" in source for name in ("loop", "cycle", "transport"))
+    assert all(
+        f"self.{name}" in source
+        for name in ("loop", "cycle", "transport", "timeout_keep_alive_task")
+    )
     assert "self.response_complete" in inspect.getsource(RequestResponseCycle.__init__)
 
 
