@@ -12,7 +12,8 @@ UpscaleError
   NotReady                no model is being served yet, or no longer
   RequestTimeout          the whole request took too long
   TritonFailed            Triton failed; its words stay in the log
-    TritonLost            it could not be reached, stops, or a process of its ended
+    TritonLost            it or a process of its has ended
+      TritonRefused       it stops or could not be reached, and has done nothing
     UnknownModel          it serves an `upscale` that `upscale export` did not write
   StoreFailed             the result has no place; the reason stays in the log
 """
@@ -102,7 +103,11 @@ class TritonFailed(UpscaleError):
 
 
 class TritonLost(TritonFailed):
-    """This Triton makes no picture any more, for no fault of the request; another one may."""
+    """This Triton makes no picture any more; another one may."""
+
+
+class TritonRefused(TritonLost):
+    """This Triton stops or could not be reached; that is no fault of any request's."""
 
 
 class UnknownModel(TritonFailed):

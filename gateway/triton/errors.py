@@ -12,29 +12,24 @@ from gateway.errors import (
     InvalidRequest,
     TritonFailed,
     TritonLost,
+    TritonRefused,
 )
 from stages import errors as stage_errors
 
-# gRPC's words for a connection that could not be made or broke. Triton itself says UNAVAILABLE too,
-# of a model that is not loaded.
-BROKEN = (
+# gRPC's words for a server that takes no calls, and Triton's when it was asked to stop: then its
+# stages can call no engine any more, not even for the requests that they work on, so that the words
+# also come within a stage's own error. Any request would have been refused.
+REFUSED = (
     "failed to connect",
-    "Socket closed",
-    "Connection reset",
-    "recvmsg",
     "GOAWAY",
-    "End of TCP",
-)
-# Triton's words when the process of a Python model has ended, which it never starts again, and when
-# it was asked to stop. Then its stages can call no engine any more, not even for the requests that
-# they work on, so that the words also come within a stage's own error.
-ENDED = (
-    "Stub process",
     "Server is stopping",
     "Server not ready",
     "no available versions",
     "not at ready state",
 )
+# gRPC's words for a connection that broke, and Triton's when the process of a Python model has
+# ended, which it never starts again. A request may have been the reason.
+ENDED = ("Socket closed", "Connection reset", "recvmsg", "End of TCP", "Stub process")
 
 
 def translated(error: Exception) -> Exception:
@@ -49,5 +44,6 @@ def translated(error: Exception) -> Exception:
             return InsufficientCapacity()
         case stage_errors.DeadlineExceeded():
             return TimeoutError()
-    is_lost = any(words in message for words in BROKEN + ENDED)
-    return TritonLost() if is_lost else TritonFailed()
+    if any(words in message for words in REFUSED):
+        return TritonRefused()
+    return TritonLost() if any(words in message for words in ENDED) else TritonFailed()

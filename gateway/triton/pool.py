@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from gateway.errors import NotReady, TritonFailed, TritonLost
+from gateway.errors import NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.tasks import repeat, run_until
 from gateway.triton.client import (
     ModelStatistics,
@@ -22,6 +22,7 @@ from gateway.triton.readiness import Readiness
 RESOLVE_INTERVAL_S = 5.0
 POLL_INTERVAL_S = 0.05
 STATISTICS_TIMEOUT_S = 2.0
+MAX_ENDED = 2  # Tritons that may have ended of one request
 
 Resolve = Callable[[], Coroutine[Any, Any, set[str]]]
 _turns = count(1)
@@ -118,21 +119,25 @@ class TritonPool:
         on_progress: OnProgress | None,
         preview_every: int,
     ) -> Upscaled:
-        """Upscale on one of the Tritons; once more, from the first step, when that is lost.
+        """Upscale on one of the Tritons, and from the first step on another when that is lost.
 
-        The same inputs make the same picture, on every Triton. deadline: of the event loop's
-        clock; what waits for a Triton until then is the caller's to end. Raises what
-        `TritonClient.upscale` does.
+        The same inputs make the same picture, on every Triton. But a request may be what a Triton
+        ends of, so no more than two may end of one; those that only refuse it do not count.
+        deadline: of the event loop's clock; what waits for a Triton until then is the caller's to
+        end. Raises what `TritonClient.upscale` does.
         """
         now = asyncio.get_running_loop().time
-        triton = await self._next()
-        try:
-            return await triton.upscale(inputs, deadline - now(), on_progress, preview_every)
-        except TritonLost:
+        ended = 0
+        while True:
+            triton = await self._next()
+            try:
+                return await triton.upscale(inputs, deadline - now(), on_progress, preview_every)
+            except TritonLost as error:
+                ended += not isinstance(error, TritonRefused)
+                if ended == MAX_ENDED:
+                    raise
             if on_progress is not None:
                 on_progress(Progress(0, inputs.num_inference_steps, None))
-            triton = await self._next()
-            return await triton.upscale(inputs, deadline - now(), on_progress, preview_every)
 
     async def statistics(self) -> dict[str, list[ModelStatistics]]:
         """Of the models of every Triton that serves, by address."""

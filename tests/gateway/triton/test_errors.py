@@ -9,6 +9,7 @@ from gateway.errors import (
     InvalidRequest,
     TritonFailed,
     TritonLost,
+    TritonRefused,
 )
 from gateway.triton.errors import translated
 from stages import errors as stages
@@ -19,12 +20,12 @@ STOPPING = "Server is stopping, scheduler for model has stopped accepting new in
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
-        ("failed to connect to all addresses; last error: Connection refused", TritonLost),
+        ("failed to connect to all addresses; last error: Connection refused", TritonRefused),
         ("Socket closed", TritonLost),
         ("recvmsg:Connection reset by peer", TritonLost),
-        (STOPPING, TritonLost),
-        (stages.EngineFailed(f"text_encoder: {STOPPING}").message, TritonLost),
-        (stages.EngineFailed("unet: Server not ready").message, TritonLost),
+        (STOPPING, TritonRefused),
+        (stages.EngineFailed(f"text_encoder: {STOPPING}").message, TritonRefused),
+        (stages.EngineFailed("unet: Server not ready").message, TritonRefused),
         (stages.EngineFailed("unet: Stub process 'unet_0_0' is not healthy.").message, TritonLost),
         (stages.EngineFailed("unet: out of memory").message, TritonFailed),
         (stages.Cancelled("The request was cancelled.").message, TritonFailed),
@@ -36,7 +37,7 @@ STOPPING = "Server is stopping, scheduler for model has stopped accepting new in
         ("in ensemble 'upscale', [invalid_request] seed is missing.", InvalidRequest),
         ("insufficient capacity", TritonFailed),  # words are no code
         ("Request for unknown model: 'denoise' is not ready", TritonFailed),
-        ("Request for unknown model: 'encode' has no available versions", TritonLost),
+        ("Request for unknown model: 'encode' has no available versions", TritonRefused),
         ("unet: Stub process 'unet_0_0' is not healthy.", TritonLost),
     ],
 )
