@@ -36,15 +36,13 @@ async def in_background(work: Coroutine[Any, Any, object]) -> AsyncIterator[None
             await task
 
 
-async def run_until(
-    work: Coroutine[Any, Any, T], end: Coroutine[Any, Any, object], error: Exception
-) -> T:
-    """Await work; cancel it and raise error when the end comes first. Afterwards both are over."""
+async def run_until(work: Coroutine[Any, Any, T], end: Coroutine[Any, Any, NoReturn]) -> T:
+    """Await work; cancel it when end raises first, and raise that. Afterwards both are over."""
     working, ending = asyncio.ensure_future(work), asyncio.ensure_future(end)
     try:
         await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise error
+            ending.result()
         return working.result()
     finally:
         for task in (working, ending):

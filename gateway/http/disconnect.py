@@ -1,7 +1,7 @@
 """Work for a caller who may go away."""
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -16,9 +16,10 @@ async def run_while_connected(request: Request, work: Coroutine[Any, Any, T]) ->
 
     The request's body must have been read: after that, ASGI's receive waits for the disconnect.
     """
-    return await run_until(work, _disconnected(request), ClientDisconnect())
+    return await run_until(work, _raise_when_disconnected(request))
 
 
-async def _disconnected(request: Request) -> None:
+async def _raise_when_disconnected(request: Request) -> NoReturn:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    raise ClientDisconnect

@@ -81,7 +81,7 @@ class ErrorAnswers:
             logger.error("a request failed unexpectedly", exc_info=error)
             return error_response(500, "The server failed unexpectedly; the fault is in its log.")
         if isinstance(error, TritonFailed):
-            logger.error("Triton failed: %s", error.__cause__)
+            logger.error("Triton failed: %s", error.__cause__ or "it was lost")
         if isinstance(error, StoreFailed):
             logger.error("a result could not be stored: %r", error.__cause__)
         is_busy = isinstance(error, InsufficientCapacity)

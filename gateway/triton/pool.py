@@ -53,7 +53,7 @@ class PooledTriton:
         work = self.client.upscale(inputs, timeout_s, on_progress, preview_every)
         try:
             with self.readiness.learn_from_request():
-                return await run_until(work, self.readiness.lost.wait(), TritonLost())
+                return await run_until(work, self.readiness.raise_when_lost())
         except TritonLost:
             self.readiness.lose()
             raise

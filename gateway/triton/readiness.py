@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from gateway.errors import (
     InsufficientCapacity,
     NotReady,
     TritonFailed,
+    TritonLost,
+    TritonRefused,
     UnknownModel,
     UpscaleError,
 )
@@ -55,6 +58,8 @@ class Readiness:
         self._doubted = asyncio.Event()
         self.ready = asyncio.Event()
         self.lost = asyncio.Event()
+        self._loss: type[TritonLost] = TritonLost
+        self._refuses = False  # as when it was asked to stop
         self._is_stalled = False
 
     @property
@@ -124,7 +129,8 @@ class Readiness:
         try:
             yield
             self._passed_at = time.monotonic()
-        except TritonFailed:
+        except TritonFailed as error:
+            self._refuses = self._refuses or isinstance(error, TritonRefused)
             self._doubted.set()
             raise
         finally:
@@ -161,6 +167,7 @@ class Readiness:
         except InsufficientCapacity:
             return self.ready.is_set()
         except UpscaleError as error:
+            self._refuses = isinstance(error, TritonRefused)
             self._log_failure(error)
             return False
         if not self.ready.is_set():
@@ -168,6 +175,7 @@ class Readiness:
             self._busy_timeout_s = stall_timeout_s(time.monotonic() - tried)
         self._model, self._unknown_model = model, None
         self._passed_at = time.monotonic()
+        self._refuses = False
         self.lost.clear()
         self.ready.set()
         return True
@@ -193,9 +201,15 @@ class Readiness:
         except (TritonFailed, TimeoutError):
             return None
 
+    async def raise_when_lost(self) -> NoReturn:
+        """Wait until Triton is lost. Raises TritonLost; TritonRefused where it takes no calls."""
+        await self.lost.wait()
+        raise self._loss
+
     def lose(self) -> None:
         """Triton serves no more, as far as is known."""
         if self.ready.is_set():
+            self._loss = TritonRefused if self._refuses else TritonLost
             self.ready.clear()
             self.lost.set()
             self._doubted.set()

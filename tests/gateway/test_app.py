@@ -40,6 +40,7 @@ class FakeTriton:
         self.delay_s = 0.0
         self.progress: Progress | None = None  # told before the delay
         self.is_frozen = False
+        self.holds_requests = False  # but not trials
         self.is_closed = False
         self.at_once = self.most_at_once = 0
 
@@ -73,6 +74,8 @@ class FakeTriton:
         if self.progress is not None and on_progress is not None:
             on_progress(self.progress)
         await asyncio.sleep(self.delay_s)
+        if self.holds_requests and inputs.num_inference_steps > 1:
+            await asyncio.Event().wait()
         self.at_once -= 1
         for step in range(1, inputs.num_inference_steps + 1 if on_progress else 1):
             assert on_progress is not None

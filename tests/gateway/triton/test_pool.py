@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import pytest
 
-from gateway.errors import NotReady, TritonFailed, TritonLost
+from gateway.errors import NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.triton.addresses import addresses_of
 from gateway.triton.client import Progress, UpscaleInputs
 from gateway.triton.pool import TritonPool
@@ -132,6 +132,27 @@ def test_a_request_that_hangs_goes_on_elsewhere_once_its_triton_is_lost() -> Non
         for request in hanging:
             request.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
+
+    run(use)
+
+
+def test_tritons_that_are_stopped_one_after_the_other_lose_no_request() -> None:
+    """One request finds that a Triton refuses; others that it works on go on elsewhere, too."""
+
+    async def use(name: Name, pool: TritonPool) -> None:
+        for client in name.tritons.values():
+            client.holds_requests = True
+        request = asyncio.create_task(upscale(pool))
+        for attempt in (1, 2, 3):
+            while sum(name.requests(address) for address in (FIRST, SECOND)) < attempt:
+                await asyncio.sleep(0.001)
+            [busy] = [triton for triton in pool.ready() if triton.in_flight]
+            name.tritons[FIRST].holds_requests = name.tritons[SECOND].holds_requests = attempt < 3
+            with pytest.raises(TritonRefused), busy.readiness.learn_from_request():
+                raise TritonRefused
+            busy.readiness.lose()
+        await request
+        assert sum(name.requests(address) for address in (FIRST, SECOND)) == 4
 
     run(use)
 
