@@ -15,6 +15,7 @@ import psutil
 from embedded.triton import Triton, has_ended
 from export.manifest import changed_file
 from gateway.app import create_app
+from gateway.http.deadlines import Deadlines
 from gateway.serve import ServeError, bind, http_server
 from gateway.settings import Settings
 from gateway.telemetry.traces import traces_url
@@ -67,9 +68,10 @@ async def _serve(
     stop: asyncio.Event,
     say: Callable[[str], None],
 ) -> None:
-    backends = TritonPool(TritonClient, settings.health_interval_s)
-    readiness = backends.add(triton.url).readiness
-    server = http_server(create_app(settings, backends), settings, GATEWAY_STOP_TIMEOUT_S)
+    pool = TritonPool(TritonClient, settings.health_interval_s)
+    readiness = pool.add(triton.url).readiness
+    deadlines = Deadlines()
+    server = http_server(create_app(settings, pool, deadlines), settings, GATEWAY_STOP_TIMEOUT_S)
     gateway = asyncio.create_task(server.serve(sockets=[listener]))
     keeping = asyncio.create_task(_keep_running(triton, readiness, say))
     stopping = asyncio.create_task(stop.wait())
@@ -79,7 +81,7 @@ async def _serve(
         if keeping.done():
             keeping.result()
     finally:
-        backends.drain(GATEWAY_STOP_TIMEOUT_S)
+        deadlines.end(GATEWAY_STOP_TIMEOUT_S)
         for task in (stopping, announcing):
             task.cancel()
         server.should_exit = True

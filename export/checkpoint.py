@@ -14,14 +14,14 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from export.errors import ExportError
-from stages.limits import MAX_INFERENCE_STEPS
+from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS
 
 
 @dataclass(frozen=True)
 class Defaults:
     """A model's request defaults: those of diffusers unless its folder has an `upscale.json`."""
 
-    num_inference_steps: int = 75
+    num_inference_steps: int = DEFAULT_INFERENCE_STEPS
     guidance_scale: float = 9.0
     noise_level: int = 20
     prompt_has_effect: bool = True  # false for a model that was not trained on captions

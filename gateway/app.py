@@ -1,43 +1,44 @@
 """The gateway as one ASGI application."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from gateway.errors import ErrorAnswers, add_error_handlers
 from gateway.http.capacity import Capacity
+from gateway.http.closing import ClosingConnections
+from gateway.http.deadlines import Deadlines
 from gateway.http.entrance import Entrance
+from gateway.http.error_answers import ErrorAnswers, add_error_handlers
 from gateway.http.request_log import RequestLog
 from gateway.results.store import LocalResults, result_store
+from gateway.routes.health import health_router
 from gateway.routes.openapi import follow_contract
 from gateway.routes.operations import operations_router
 from gateway.routes.page import PageFiles, page_router
 from gateway.routes.results import results_router
-from gateway.routes.upscale import upscale_router
+from gateway.routes.upscale import Upscaler, upscale_router
 from gateway.settings import Settings
+from gateway.tasks import in_background
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import TELEMETRY, traces_sent
 from gateway.triton.pool import TritonPool
 
 
-def create_app(settings: Settings, backends: TritonPool) -> FastAPI:
+def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None = None) -> FastAPI:
     """The application; in the background it watches whether Triton serves.
 
+    deadlines: of its requests; whoever runs it ends them before it. None: nobody does.
     Raises ConfigurationError when results cannot go where the settings say.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with traces_sent(settings.otel_exporter_otlp_endpoint):
-            watching = asyncio.create_task(backends.watch())
-            yield
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-            await backends.close()
+            async with in_background(pool.watch()):
+                yield
+            await pool.close()
 
     app = FastAPI(
         title="Upscale",
@@ -49,19 +50,23 @@ def create_app(settings: Settings, backends: TritonPool) -> FastAPI:
         redoc_url=None,
         telemetry=TELEMETRY,
     )
+    deadlines = deadlines or Deadlines()
     capacity = Capacity(settings.max_in_progress, settings.max_waiting)
-    answers = ErrorAnswers(settings.error_profile)
-    media = result_store(settings)
+    error_answers = ErrorAnswers(settings.error_profile)
+    results = result_store(settings)
     metrics = Metrics(capacity)
-    app.include_router(upscale_router(settings, backends, capacity, media, answers))
-    if isinstance(media, LocalResults):
-        app.include_router(results_router(media))
-    app.include_router(operations_router(settings, backends, metrics, answers))
+    upscaler = Upscaler(settings, pool, capacity, deadlines, results)
+    app.include_router(upscale_router(upscaler, error_answers))
+    if isinstance(results, LocalResults):
+        app.include_router(results_router(results))
+    app.include_router(health_router(pool, deadlines, metrics))
+    app.include_router(operations_router(settings, pool, error_answers))
     files = PageFiles(settings)
     app.include_router(page_router(files))
     app.mount("/page", files)
-    app.add_middleware(Entrance, settings=settings, capacity=capacity, answers=answers)
+    app.add_middleware(Entrance, settings=settings, capacity=capacity, error_answers=error_answers)
     app.add_middleware(RequestLog, metrics=metrics)
-    add_error_handlers(app, answers)
+    app.add_middleware(ClosingConnections, deadlines=deadlines)
+    add_error_handlers(app, error_answers)
     follow_contract(app)
     return app

@@ -13,13 +13,18 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.http.connection import Connection
+from gateway.http.deadlines import Deadlines
 from gateway.settings import Settings
+from gateway.tasks import in_background
 from gateway.triton.addresses import addresses_of
 from gateway.triton.client import TritonClient
 from gateway.triton.pool import TritonPool
 
 ANNOUNCE_INTERVAL_S = 0.1
 SEND_TIMEOUT_S = 5
+# Longer than proxies keep a connection (nginx, load balancers: 60 s), so that it is they who close
+# it: one that we close may just have been sent the next request.
+KEEP_ALIVE_S = 75
 
 
 class ServeError(Exception):
@@ -33,28 +38,28 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     end the requests that it has taken are finished. Raises ServeError or ConfigurationError.
     """
     with bind(settings.host, settings.port) as listener:
-        backends = TritonPool(
+        pool = TritonPool(
             TritonClient, settings.health_interval_s, addresses_of(settings.triton_url)
         )
-        app = create_app(settings, backends)
+        deadlines = Deadlines()
+        app = create_app(settings, pool, deadlines)
         server = http_server(app, settings, settings.request_timeout_s)
 
         def drain() -> None:
-            backends.drain(settings.request_timeout_s)
+            deadlines.end(settings.request_timeout_s)
             server.should_exit = True
 
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, drain)
         host, port = listener.getsockname()[:2]
         say(f"The gateway is at http://{host}:{port}; waiting for Triton at {settings.triton_url}.")
-        announcing = asyncio.create_task(_announce(backends, f"http://{host}:{port}", say))
-        await server.serve(sockets=[listener])
-        announcing.cancel()
+        async with in_background(_announce(pool, f"http://{host}:{port}", say)):
+            await server.serve(sockets=[listener])
         say("Stopped.")
 
 
-async def _announce(backends: TritonPool, url: str, say: Callable[[str], None]) -> None:
-    while not backends.ready():
+async def _announce(pool: TritonPool, url: str, say: Callable[[str], None]) -> None:
+    while not pool.ready():
         await asyncio.sleep(ANNOUNCE_INTERVAL_S)
     say(f"Upscaling at {url}/upscale")
 
@@ -69,8 +74,9 @@ def http_server(app: FastAPI, settings: Settings, stop_timeout_s: float) -> uvic
             app,
             http=partial(Connection, timeout_s=settings.client_timeout_s),  # type: ignore[arg-type]
             server_header=False,  # what serves is nobody's business
-            log_config=None,  # ours: gateway/log.py
+            log_config=None,  # ours: gateway/telemetry/log.py
             access_log=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=math.ceil(stop_timeout_s) + SEND_TIMEOUT_S,
         )
     )

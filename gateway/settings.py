@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.errors import ErrorProfile
+from gateway.http.error_answers import ErrorProfile
+
+LAST_PORT = 65535
 
 
 class ConfigurationError(Exception):
@@ -19,7 +21,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port that the gateway listens on.")
+    port: int = Field(8000, ge=0, le=LAST_PORT, description="Port that the gateway listens on.")
     triton_url: str = Field(
         "127.0.0.1:8001",
         pattern=r"^[^/\s]+:[0-9]{1,5}$",
@@ -33,6 +35,12 @@ class Settings(BaseSettings):
         1024 * 1024,
         gt=0,
         description="Largest input image, width times height, pixels; a side counts as 8 at least.",
+    )
+    memory_budget_mb: int = Field(
+        512,
+        gt=0,
+        description="Triton's, which reads it itself: latents, images and tiles of the requests"
+        " that step, 10^6 bytes.",
     )
     max_prompt_chars: int = Field(
         10_000, gt=0, description="Longest prompt and longest negative prompt, characters."
@@ -49,8 +57,8 @@ class Settings(BaseSettings):
     client_timeout_s: float = Field(
         60.0,
         gt=0,
-        description="Longest time for a request's head to arrive, and for its answer to be read,"
-        " seconds.",
+        description="Longest time for a request's head to arrive, and without any of its answer"
+        " being read, seconds.",
     )
     request_timeout_s: float = Field(
         280.0, gt=0, description="Longest time for one request, seconds."
@@ -61,7 +69,7 @@ class Settings(BaseSettings):
         description="Without a picture for so long, /health's is tried, seconds.",
     )
     preview_every: int = Field(
-        4, ge=0, description="Steps from one preview to the next for who watches; 0 for none."
+        4, ge=0, description="Steps of a watched request from one preview to the next; 0 for none."
     )
     media: str = Field(
         "inline",
@@ -84,16 +92,36 @@ class Settings(BaseSettings):
         None,
         description="Signs the links of MEDIA=local; unset, random at every start.",
     )
+    aws_endpoint_url: str | None = Field(
+        None,
+        pattern="^https?://[^/?#]+(/[^?#]*)?$",
+        description="Base URL of the bucket's server for MEDIA=s3://; unset, Amazon's.",
+    )
     otel_exporter_otlp_endpoint: str | None = Field(
         None,
         pattern="^https?://[^/?#]+(/[^?#]*)?$",
         description="Base URL of the collector of traces, OTLP over HTTP; unset, none are made.",
     )
-
     error_profile: ErrorProfile = Field(
         ErrorProfile.LIVEPEER,
         description="Statuses of errors: livepeer (those of the contract) or http (all of HTTP's).",
     )
+
+    @field_validator("host", "triton_url")
+    @classmethod
+    def _has_a_name_that_can_be_looked_up(cls, value: str) -> str:
+        try:
+            value.encode("idna")  # as a look-up does it
+        except UnicodeError as error:
+            raise ValueError("a part of the name between two dots is empty or too long") from error
+        return value
+
+    @field_validator("triton_url")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        if not 0 < int(value.rpartition(":")[2]) <= LAST_PORT:
+            raise ValueError(f"the port must be from 1 to {LAST_PORT}")
+        return value
 
     @classmethod
     def from_environment(cls, **overrides: Any) -> Self:

@@ -12,8 +12,9 @@ class Connection(H11Protocol):
     """uvicorn's, cut off when it is the client's turn for longer than timeout_s, seconds.
 
     That is while a request's head is to come, or a body that is refused already, and while sent
-    bytes wait for the client to read them. The body of a request that is served has the clock of
-    `Entrance`, its work that of `/upscale`; between requests uvicorn's own closes the connection.
+    bytes wait for the client to read them: from the last time that it has read some. The body of a
+    request that is served has the clock of `Entrance`, its work that of `/upscale`; between
+    requests uvicorn's own closes the connection.
     """
 
     def __init__(self, *arguments: Any, timeout_s: float, **options: Any) -> None:
@@ -23,20 +24,28 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._request = self.cycle
+        self._unread = 0  # bytes that waited for the client at the last look
         self._since = self.loop.time()
-        self._check = self.loop.call_later(CHECK_INTERVAL_S, self._look)
+        self._next_look = self.loop.call_later(CHECK_INTERVAL_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._check.cancel()
+        self._next_look.cancel()
         super().connection_lost(exc)
 
+    def resume_writing(self) -> None:
+        self._since = self.loop.time()  # it has read most of what waited
+        super().resume_writing()
+
     def _look(self) -> None:
+        unread = self.transport.get_write_buffer_size()
         is_served = self.cycle is not None and not self.cycle.response_complete
-        is_ours = is_served and self.transport.get_write_buffer_size() == 0
+        is_kept = self.timeout_keep_alive_task is not None  # between requests
+        is_ours = (is_served or is_kept) and unread == 0
+        has_read, self._unread = unread < self._unread, unread
         now = self.loop.time()
-        if is_ours or self.cycle is not self._request:
+        if is_ours or has_read or self.cycle is not self._request:
             self._request, self._since = self.cycle, now
         if now - self._since > self._timeout_s:
             self.transport.abort()
             return
-        self._check = self.loop.call_later(CHECK_INTERVAL_S, self._look)
+        self._next_look = self.loop.call_later(CHECK_INTERVAL_S, self._look)

@@ -14,6 +14,11 @@ class Deadlines:
         self._running: set[asyncio.Timeout] = set()
         self._last = float("inf")
 
+    @property
+    def are_ending(self) -> bool:
+        """Whether the server was asked to end; it finishes what it has."""
+        return self._last < float("inf")
+
     @asynccontextmanager
     async def until(self, deadline: float, timeout_s: float) -> AsyncIterator[None]:
         """Give up what runs within at a deadline, that of a request which may take timeout_s.

@@ -1,11 +1,13 @@
 """Work for a caller who may go away."""
 
-import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
+from gateway.tasks import run_until
+
+CLIENT_CLOSED_REQUEST = 499  # nobody is left to read it; nginx logs the same
 T = TypeVar("T")
 
 
@@ -14,19 +16,10 @@ async def run_while_connected(request: Request, work: Coroutine[Any, Any, T]) ->
 
     The request's body must have been read: after that, ASGI's receive waits for the disconnect.
     """
-    worker = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({worker, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if not worker.done():
-            raise ClientDisconnect
-        return worker.result()
-    finally:
-        for task in (worker, watcher):
-            task.cancel()
-        await asyncio.gather(worker, watcher, return_exceptions=True)
+    return await run_until(work, _raise_when_disconnected(request))
 
 
-async def _disconnected(request: Request) -> None:
+async def _raise_when_disconnected(request: Request) -> NoReturn:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    raise ClientDisconnect

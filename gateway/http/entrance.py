@@ -9,16 +9,11 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import (
-    BodyTooLarge,
-    ErrorAnswers,
-    Unauthorized,
-    UploadTimeout,
-    UpscaleError,
-)
+from gateway.errors import BodyTooLarge, Unauthorized, UploadTimeout, UpscaleError
 from gateway.http.capacity import Capacity
+from gateway.http.disconnect import CLIENT_CLOSED_REQUEST
+from gateway.http.error_answers import ErrorAnswers
 from gateway.settings import Settings
-from gateway.telemetry.metrics import CLIENT_CLOSED_REQUEST
 
 PATHS = ("/upscale", "/upscale/")
 
@@ -36,12 +31,16 @@ class Entrance:
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, capacity: Capacity, answers: ErrorAnswers
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        capacity: Capacity,
+        error_answers: ErrorAnswers,
     ) -> None:
         self._app = app
         self._settings = settings
         self._capacity = capacity
-        self._answers = answers
+        self._error_answers = error_answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_upscale(scope):
@@ -54,7 +53,7 @@ class Entrance:
             with self._capacity.place():
                 await self._enter(scope, receive, send)
         except UpscaleError as error:  # ours: what the application raises, it answers itself
-            await self._answers.of(error)(scope, receive, send)
+            await self._error_answers.of(error)(scope, receive, send)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = asyncio.get_running_loop().time()
@@ -85,7 +84,7 @@ class Entrance:
     def _while_parsing(self, error: UpscaleError) -> HTTPException:
         """FastAPI lets only this exception out of the parsing of a body."""
         headers = {**error.headers, "Connection": "close"}
-        return HTTPException(self._answers.status(error), str(error), headers)
+        return HTTPException(self._error_answers.status(error), str(error), headers)
 
     def _check_token(self, authorization: str) -> None:
         expected = self._settings.auth_token

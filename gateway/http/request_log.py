@@ -8,10 +8,11 @@ from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.http.disconnect import CLIENT_CLOSED_REQUEST
 from gateway.http.entrance import is_upscale
 from gateway.http.request_id import chosen_id
 from gateway.telemetry.durations import gathered
-from gateway.telemetry.metrics import CLIENT_CLOSED_REQUEST, Metrics
+from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import current_trace_id
 
 PROBES = ("/health", "/health/", "/livez", "/readyz", "/metrics")
@@ -58,11 +59,15 @@ class RequestLog:
                 await self._app(scope, receive, marked)
             finally:
                 seconds = time.perf_counter() - began
-                self._end(scope, status if is_complete else CLIENT_CLOSED_REQUEST, seconds, parts)
+                self._log_request(
+                    scope, status if is_complete else CLIENT_CLOSED_REQUEST, seconds, parts
+                )
 
-    def _end(self, scope: Scope, status: int, seconds: float, parts: dict[str, float]) -> None:
+    def _log_request(
+        self, scope: Scope, status: int, seconds: float, parts: dict[str, float]
+    ) -> None:
         if is_upscale(scope):
-            self._metrics.ended(status, seconds, parts)
+            self._metrics.count_request(status, seconds, parts)
         if scope["path"] in PROBES and status == OK:
             return
         logger.info(

@@ -1,6 +1,5 @@
 """The upscaled image as a file."""
 
-import base64
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,16 +42,10 @@ def check_size(height: int, width: int, output_format: OutputFormat) -> None:
         )
 
 
-def encode(image: NDArray[np.uint8], output_format: OutputFormat) -> bytes:
+def write_image(image: NDArray[np.uint8], output_format: OutputFormat) -> bytes:
     """RGB uint8 [H, W, 3] -> a file. Lets go of the GIL, so call it in a thread."""
     kind = KINDS[output_format]
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, content = cv2.imencode(kind.suffix, bgr, kind.options)
     assert done  # imencode fails on shapes and types that this is not
     return content.tobytes()
-
-
-def data_url(content: bytes, output_format: OutputFormat) -> str:
-    """A file as a data URL (RFC 2397)."""
-    media_type = KINDS[output_format].media_type
-    return f"data:{media_type};base64," + base64.b64encode(content).decode("ascii")

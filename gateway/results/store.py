@@ -1,7 +1,6 @@
 """Where results go, and the URL they have there."""
 
 import asyncio
-import logging
 import os
 import re
 import secrets
@@ -16,7 +15,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from gateway.errors import StoreFailed
-from gateway.images.write import KINDS, OutputFormat, data_url
+from gateway.images.data_url import DataUrl
+from gateway.images.write import KINDS, OutputFormat
 from gateway.results.link import ResultLinks
 from gateway.settings import ConfigurationError, Settings
 
@@ -29,13 +29,13 @@ NAME = re.compile(rf"[A-Za-z0-9_-]{{32}}({SUFFIXES})")
 NAME_OR_PART = re.compile(rf"{NAME.pattern}(#[0-9]+)?")
 FAILURES = (BaseError, OSError, ValueError)  # all that obstore raises; TimeoutError is an OSError
 
-logger = logging.getLogger("gateway")
-
 
 class ResultStore(Protocol):
     """Takes a file, whole or not at all, and says where it is."""
 
-    async def publish(self, content: bytes, output_format: OutputFormat, base_url: str, /) -> str:
+    async def publish(
+        self, content: bytes, output_format: OutputFormat, base_url: str, /
+    ) -> str | DataUrl:
         """An absolute URL. base_url: where the caller reached this server, with a slash at the end.
 
         Raises StoreFailed.
@@ -45,8 +45,8 @@ class ResultStore(Protocol):
 class InlineResults:
     """Nowhere: the URL is the file."""
 
-    async def publish(self, content: bytes, output_format: OutputFormat, _: str, /) -> str:
-        return await asyncio.to_thread(data_url, content, output_format)
+    async def publish(self, content: bytes, output_format: OutputFormat, _: str, /) -> DataUrl:
+        return DataUrl(content, output_format)
 
 
 class LocalResults:
@@ -84,7 +84,7 @@ class LocalResults:
         base = (self._public_url or base_url).rstrip("/")
         return f"{base}/media/{name}?signature={self.links.sign(name)}"
 
-    def sweep(self) -> None:
+    def remove_expired(self) -> None:
         """Remove the results that no link leads to any more; what is not ours stays."""
         oldest = time.time() - self._ttl_s - GRACE_S
         with os.scandir(self.folder) as entries:
@@ -93,15 +93,6 @@ class LocalResults:
                     continue
                 if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
                     Path(entry).unlink(missing_ok=True)
-
-    async def keep_swept(self, interval_s: float) -> None:
-        """Sweep now and every interval_s seconds, until cancelled."""
-        while True:
-            try:
-                await asyncio.to_thread(self.sweep)
-            except OSError as error:
-                logger.error("MEDIA_DIR could not be swept: %s", error)
-            await asyncio.sleep(interval_s)
 
 
 class S3Results:

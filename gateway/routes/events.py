@@ -1,4 +1,4 @@
-"""A request's course as server-sent events: queued, progress, preview, result or error.
+"""What happens to a request as server-sent events: queued, progress, preview, result or error.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -9,89 +9,128 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import numpy as np
 from fastapi.sse import EventSourceResponse, format_sse_event
+from numpy.typing import NDArray
 
-from gateway.errors import ErrorAnswers
-from gateway.images.write import data_url, encode
+from gateway.http.error_answers import ErrorAnswers
+from gateway.images.data_url import DataUrl
+from gateway.images.write import write_image
+from gateway.routes.answer import UpscaleAnswer
 from gateway.triton.client import Progress
 
 HEARTBEAT_S = 10.0  # proxies close what is silent for a minute or so
+MAX_UNREAD = 32  # events that wait for a client that reads slowly; the oldest goes first
 MEDIA_TYPE = "text/event-stream"
 
+Preview = NDArray[np.uint8]  # RGB [h, w, 3]
 
-class Course:
-    """What is told of a request while it is worked on, as whole events."""
+
+class RequestEvents:
+    """What a client has not read yet of the news of its request. The result is not among it."""
 
     def __init__(self) -> None:
-        self.events: asyncio.Queue[bytes] = asyncio.Queue()
-        self._first: tuple[float, int] | None = None  # when a step was first heard of, and which
+        self._unread: asyncio.Queue[bytes | Preview] = asyncio.Queue(MAX_UNREAD)
+        self._measured_from: tuple[float, int] | None = None  # a time and the step done by then
 
-    def queued(self, position: int) -> None:
+    def add_queued(self, position: int) -> None:
         """position: in the queue, from 1."""
-        self._put("queued", {"position": position})
+        self._add(_event("queued", {"position": position}))
 
-    def progress(self, progress: Progress) -> None:
-        """A step, with the time that is left if the others take as long."""
+    def add_progress(self, progress: Progress) -> None:
+        """A step, with the time that is left if the others take as long.
+
+        Steps begin again, from 0 or a low one, when another Triton takes the request over.
+        """
         now, left = time.monotonic(), None
-        if self._first is None:  # the first step is no measure: it waited for others
-            self._first = (now, progress.step) if progress.step else None
+        # The first step that is heard of is no measure itself: it waited for others.
+        if self._measured_from is None or progress.step <= self._measured_from[1]:
+            self._measured_from = (now, progress.step) if progress.step else None
         else:
-            began, first = self._first
+            began, first = self._measured_from
             pace = (now - began) / (progress.step - first)
             left = round(pace * (progress.steps - progress.step), 1)
-        event = {"step": progress.step, "steps": progress.steps, "seconds_left": left}
-        self._put("progress", event)
+        data = {"step": progress.step, "steps": progress.steps, "seconds_left": left}
+        self._add(_event("progress", data))
         if progress.preview is not None:
-            self._put("preview", {"url": data_url(encode(progress.preview, "jpeg"), "jpeg")})
+            self._add(progress.preview)
 
-    def _put(self, event: str, data: dict[str, Any]) -> None:
-        self.events.put_nowait(format_sse_event(event=event, data_str=json.dumps(data)))
+    @property
+    def are_all_read(self) -> bool:
+        """Whether `next` would wait."""
+        return self._unread.empty()
+
+    async def next(self) -> bytes | Preview:
+        """The oldest, a preview as its pixels; waits for one."""
+        return await self._unread.get()
+
+    def _add(self, event: bytes | Preview) -> None:
+        if self._unread.full():
+            self._unread.get_nowait()
+        self._unread.put_nowait(event)
 
 
 def event_response(
-    work: Callable[[Course], Awaitable[bytes]], answers: ErrorAnswers
+    make_answer: Callable[[RequestEvents], Awaitable[UpscaleAnswer]], error_answers: ErrorAnswers
 ) -> EventSourceResponse:
-    """Stream the course of `work`, which returns the contract's JSON; its errors become events.
+    """Stream what make_answer adds to its argument, then its answer; its errors become events.
 
-    When the client goes away, the work is cancelled.
+    When the client goes away, it is cancelled.
     """
     return EventSourceResponse(
-        _stream(work, answers),
+        _stream(make_answer, error_answers),
         # no cache keeps it, and nginx passes it on at once
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
 async def _stream(
-    work: Callable[[Course], Awaitable[bytes]], answers: ErrorAnswers
+    make_answer: Callable[[RequestEvents], Awaitable[UpscaleAnswer]], error_answers: ErrorAnswers
 ) -> AsyncIterator[bytes]:
-    course = Course()
-    worker = asyncio.ensure_future(_last_event(work, course, answers))
+    events = RequestEvents()
+    making = asyncio.ensure_future(make_answer(events))
     try:
-        while not (worker.done() and course.events.empty()):
-            reader = asyncio.ensure_future(course.events.get())
+        while not (making.done() and events.are_all_read):
+            reading = asyncio.ensure_future(events.next())
             try:
                 await asyncio.wait(
-                    {reader, worker}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
+                    {reading, making}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
                 )
             finally:  # also when the client goes away
-                has_event = not reader.cancel()
+                has_event = not reading.cancel()
             if has_event:
-                yield reader.result()
-            elif not worker.done():
+                yield await _written(reading.result())
+            elif not making.done():
                 yield format_sse_event(comment="still at work")
-        yield worker.result()
+        async for piece in _last_event(making, error_answers):
+            yield piece
     finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)
+
+
+async def _written(event: bytes | Preview) -> bytes:
+    """A preview becomes a file only now that somebody reads it, and in a thread."""
+    if isinstance(event, bytes):
+        return event
+    content = await asyncio.to_thread(write_image, event, "jpeg")
+    return _event("preview", {"url": str(DataUrl(content, "jpeg"))})
 
 
 async def _last_event(
-    work: Callable[[Course], Awaitable[bytes]], course: Course, answers: ErrorAnswers
-) -> bytes:
+    made: asyncio.Future[UpscaleAnswer], error_answers: ErrorAnswers
+) -> AsyncIterator[bytes]:
     try:
-        return format_sse_event(event="result", data_str=(await work(course)).decode())
+        answer = made.result()
     except Exception as error:
-        answer = answers.of(error)
-        data = {"status": answer.status_code, **json.loads(bytes(answer.body))}
-        return format_sse_event(event="error", data_str=json.dumps(data))
+        response = error_answers.of(error)
+        yield _event("error", {"status": response.status_code, **json.loads(bytes(response.body))})
+        return
+    yield b"event: result\ndata: "
+    async for piece in answer.pieces():  # JSON of one line
+        yield piece
+    yield b"\n\n"
+
+
+def _event(event: str, data: dict[str, Any]) -> bytes:
+    return format_sse_event(event=event, data_str=json.dumps(data))

@@ -4,14 +4,21 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway.routes.upscale import MAX_SEED, MIN_SEED
+from gateway.routes.form import MAX_SEED, MIN_SEED, UpscaleForm
+
+BODY = "Body_genUpscale"  # as FastAPI calls the fields of a form that are arguments of a function
+SCHEMAS = "#/components/schemas/"
 
 
 def follow_contract(app: FastAPI) -> None:
     """Write a few schemas as ai-runner's OpenAPI does; FastAPI has newer words for the same."""
     document = app.openapi()
     schemas = document["components"]["schemas"]
-    body: dict[str, Any] = schemas["Body_genUpscale"]["properties"]
+    post = document["paths"]["/upscale"]["post"]
+    schemas[BODY] = schemas.pop(UpscaleForm.__name__) | {"title": BODY}
+    del schemas[BODY]["description"]  # the class's docstring
+    post["requestBody"]["content"]["multipart/form-data"]["schema"] = {"$ref": f"{SCHEMAS}{BODY}"}
+    body: dict[str, Any] = schemas[BODY]["properties"]
     image = body["image"]
     image["format"] = "binary"
     del image["contentMediaType"]
@@ -22,6 +29,6 @@ def follow_contract(app: FastAPI) -> None:
     body["seed"].update(minimum=MIN_SEED, maximum=MAX_SEED)
     detail = schemas["HTTPError"]["properties"]["detail"]
     detail["allOf"] = [{"$ref": detail.pop("$ref")}]
-    answer = document["paths"]["/upscale"]["post"]["responses"]["200"]
+    answer = post["responses"]["200"]
     answer["content"]["application/json"]["schema"]["x-speakeasy-name-override"] = "data"
     document["security"] = []

@@ -1,4 +1,4 @@
-"""What an operator and go-livepeer ask: is it up, what does it serve, on which GPU."""
+"""What a client and go-livepeer ask: what is served, on which GPU."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,55 +6,29 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
+from fastapi import APIRouter
 
-from gateway.errors import ErrorAnswers, NotReady
+from gateway.errors import NotReady
+from gateway.http.error_answers import ErrorAnswers
 from gateway.routes.hardware import gpu_info, gpu_stats
-from gateway.schemas import Health, HTTPError, Model, Version
+from gateway.schemas import HTTPError, Model, Version
 from gateway.settings import Settings
-from gateway.telemetry.metrics import Metrics
 from gateway.triton.pool import TritonPool
 
 PIPELINE = "upscale"
 
 
 def operations_router(
-    settings: Settings, backends: TritonPool, metrics: Metrics, answers: ErrorAnswers
+    settings: Settings, pool: TritonPool, error_answers: ErrorAnswers
 ) -> APIRouter:
-    """The routes beside /upscale; none asks for a token, as in ai-runner."""
+    """Routes that describe the server; none asks for a token, as in ai-runner."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/health", response_model=Health, responses={503: {"model": Health}})
-    @router.get("/health/", include_in_schema=False)
-    async def health() -> JSONResponse:
-        """200 when a real inference has passed lately; go-livepeer takes any 200 for ready."""
-        status = backends.status
-        return JSONResponse({"status": status}, 200 if status == "OK" else 503)
-
-    @router.get("/livez", response_model=Health)
-    async def livez() -> JSONResponse:
-        """200 while the gateway answers at all; Kubernetes restarts it when not."""
-        return JSONResponse({"status": backends.status})
-
-    @router.get("/readyz", response_model=Health, responses={503: {"model": Health}})
-    async def readyz() -> JSONResponse:
-        """As /health; Kubernetes sends requests elsewhere while it is not 200."""
-        return await health()
-
-    @router.get(
-        "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
-    )
-    async def get_metrics() -> Response:
-        """Prometheus' text; without Triton's part while Triton does not answer."""
-        return Response(metrics.text(await backends.statistics()), media_type=CONTENT_TYPE_LATEST)
-
-    @router.get("/model", responses={answers.status(NotReady()): {"model": HTTPError}})
+    @router.get("/model", responses={error_answers.status(NotReady()): {"model": HTTPError}})
     async def get_model() -> Model:
-        """The served model, its defaults and limits, for who offers them to a person."""
+        """The served model, its defaults and limits, for a page or a program that offers them."""
         return Model(
-            **asdict(backends.model),
+            **asdict(pool.model),
             max_input_pixels=settings.max_input_pixels,
             max_body_bytes=settings.max_body_bytes,
         )
@@ -83,7 +57,7 @@ def operations_router(
 
     def _model_id() -> str:
         try:
-            return backends.model.model_id
+            return pool.model.model_id
         except NotReady:
             return ""
 

@@ -1,6 +1,5 @@
 """The page at `/`: static files that ask no other host for anything."""
 
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,7 +49,7 @@ def result_sources(settings: Settings) -> list[str]:
     if settings.media == "local" and settings.media_url is not None:
         return [origin(settings.media_url)]
     if settings.media.startswith("s3://"):
-        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        endpoint = settings.aws_endpoint_url
         return [origin(endpoint)] if endpoint else ["https://*.amazonaws.com"]
     return []
 

@@ -4,7 +4,8 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
@@ -13,21 +14,20 @@ from gateway.images.write import KINDS
 from gateway.results.link import gone, not_found
 from gateway.results.store import NAME, LocalResults
 from gateway.schemas import HTTPError
+from gateway.tasks import in_background, repeat
 
 SWEEP_INTERVAL_S = 60.0
 MEDIA_TYPES = {kind.suffix: kind.media_type for kind in KINDS.values()}
 
 
-def results_router(media: LocalResults) -> APIRouter:
+def results_router(results: LocalResults) -> APIRouter:
     """The route, and for as long as the application runs the sweeping of what has expired."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(media.keep_swept(SWEEP_INTERVAL_S))
-        yield
-        sweeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await sweeping
+        remove_expired = partial(asyncio.to_thread, results.remove_expired)
+        async with in_background(repeat("Sweeping MEDIA_DIR", remove_expired, SWEEP_INTERVAL_S)):
+            yield
 
     router = APIRouter(tags=["media"], lifespan=lifespan)
 
@@ -41,14 +41,14 @@ def results_router(media: LocalResults) -> APIRouter:
     )
     # This one comes first and serves both, so that a 405 names both; the other is for the document.
     @router.api_route("/media/{name}", methods=["GET", "HEAD"], include_in_schema=False)
-    async def get_media(name: str, signature: str = "") -> FileResponse:
+    async def get_result(name: str, signature: str = "") -> FileResponse:
         """A result, by the link that /upscale gave."""
         # Only names of our own making can lead to a file: no slash, no dot at the beginning.
         matched = NAME.fullmatch(name)
         if matched is None:
             raise not_found()
-        remaining_s = media.links.remaining_s(name, signature)
-        path = media.folder / name
+        remaining_s = results.links.remaining_s(name, signature)
+        path = results.folder / name
         try:
             status = await asyncio.to_thread(os.lstat, path)
         except FileNotFoundError as error:

@@ -4,30 +4,16 @@ Names follow https://prometheus.io/docs/practices/naming/.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway.http.capacity import Capacity
+from gateway.http.disconnect import CLIENT_CLOSED_REQUEST
+from gateway.triton.client import ModelStatistics
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-CLIENT_CLOSED_REQUEST = 499  # nobody is left to read it; nginx logs the same
-
-
-@dataclass(frozen=True)
-class ModelStatistics:
-    """Of one Triton model since it was loaded.
-
-    rows: of all batches. executions: batches. compute_s, queue_s: seconds, added up over requests.
-    """
-
-    name: str
-    rows: int
-    executions: int
-    compute_s: float
-    queue_s: float
 
 
 class Metrics:
@@ -72,7 +58,7 @@ class Metrics:
         )
         waiting.set_function(lambda: capacity.waiting)
 
-    def ended(self, status: int, seconds: float, parts: dict[str, float]) -> None:
+    def count_request(self, status: int, seconds: float, parts: dict[str, float]) -> None:
         """Count a request to /upscale."""
         self._requests.labels(str(status)).inc()
         if status == CLIENT_CLOSED_REQUEST:

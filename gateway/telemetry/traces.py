@@ -1,8 +1,8 @@
 """OpenTelemetry traces of requests: https://opentelemetry.io/docs/specs/otlp/.
 
 FastAPI itself makes the span of a request, a child of the caller's `traceparent`; `timed` in
-gateway/durations.py makes those of its parts. Without an endpoint none of them is recorded, and the
-SDK is not imported.
+gateway/telemetry/durations.py makes those of its parts. Without an endpoint none of them is
+recorded, and the SDK is not imported.
 """
 
 import asyncio

@@ -14,9 +14,12 @@ def addresses_of(name: str) -> Resolve:
     host, _, port = name.rpartition(":")
 
     async def resolve() -> set[str]:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM
-        )
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host.strip("[]"), int(port), type=socket.SOCK_STREAM
+            )
+        except UnicodeError as error:  # a label of the name is empty or too long
+            raise OSError(f"{host} is no name of a host") from error
         return {
             f"[{address[0]}]:{port}" if family == socket.AF_INET6 else f"{address[0]}:{port}"
             for family, *_, address in found

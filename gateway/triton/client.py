@@ -11,17 +11,11 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from gateway.errors import (
-    ConnectionLost,
-    ImageTooLarge,
-    InsufficientCapacity,
-    TritonFailed,
-    UpscaleError,
-)
+from gateway.errors import UnknownModel
 from gateway.http.request_id import current_id
 from gateway.telemetry.durations import timed
-from gateway.telemetry.metrics import ModelStatistics
 from gateway.telemetry.traces import trace_headers
+from gateway.triton.errors import translated
 
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -29,19 +23,6 @@ CHANNEL_OPTIONS = [
     # A Triton that is started again is to be found soon; by default the pause grows to minutes.
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
-# gRPC's words for a connection that could not be made or broke. Triton itself says UNAVAILABLE too,
-# of a model that is not loaded.
-BROKEN = (
-    "failed to connect",
-    "Socket closed",
-    "Connection reset",
-    "recvmsg",
-    "GOAWAY",
-    "End of TCP",
-)
-# Triton's words when the process of a Python model has ended, which it never starts again, and when
-# it was asked to end: then its stages can call no engine any more, also for what they work on.
-ENDED = ("Stub process", "Server not ready", "no available versions", "not at ready state")
 
 
 @dataclass(frozen=True)
@@ -88,6 +69,20 @@ class Progress:
     preview: NDArray[np.uint8] | None
 
 
+@dataclass(frozen=True)
+class ModelStatistics:
+    """Of one Triton model since it was loaded.
+
+    rows: of all batches. executions: batches. compute_s, queue_s: seconds, added up over requests.
+    """
+
+    name: str
+    rows: int
+    executions: int
+    compute_s: float
+    queue_s: float
+
+
 OnProgress = Callable[[Progress], None]
 
 
@@ -99,6 +94,7 @@ class TritonClient:
     """
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._client = InferenceServerClient(url, channel_args=CHANNEL_OPTIONS)
 
     async def close(self) -> None:
@@ -109,32 +105,29 @@ class TritonClient:
         try:
             await self._client.is_server_live()
         except (InferenceServerException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     async def served_model(self) -> ServedModel:
-        """Raises TritonFailed while Triton does not serve `upscale`."""
+        """Raises TritonFailed while Triton serves no `upscale`, UnknownModel for another's."""
         try:
             response = await self._client.get_model_config("upscale")
         except (InferenceServerException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         values = {key: value.string_value for key, value in response.config.parameters.items()}
-        return ServedModel(
-            model_id=values["model_id"],
-            num_inference_steps=int(values["num_inference_steps"]),
-            guidance_scale=float(values["guidance_scale"]),
-            noise_level=int(values["noise_level"]),
-            max_noise_level=int(values["max_noise_level"]),
-            has_safety_checker=values["safety_checker"] != "none",
-            # Repositories that were exported before there was such a model do not say.
-            prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
-        )
+        try:
+            return _served_model(values)
+        except (KeyError, ValueError) as error:
+            raise UnknownModel(
+                f"The model `upscale` at {self._url} was not written by `upscale export`, whose"
+                f" parameters it lacks or has otherwise ({error}); serve a repository that was."
+            ) from error
 
     async def statistics(self) -> list[ModelStatistics]:
         """Of every model but the ensemble, which has none of its own. Raises TritonFailed."""
         try:
             response = await self._client.get_inference_statistics()
         except (InferenceServerException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return [
             ModelStatistics(
                 name=model.name,
@@ -157,8 +150,8 @@ class TritonClient:
         """Encode, denoise, decode. Cancelling it cancels the stage that runs.
 
         timeout_s: after which denoise drops the job. on_progress: called after every step, with a
-        preview after every so many. Raises InsufficientCapacity, ImageTooLarge or
-        TritonFailed.
+        preview after every so many. Raises InsufficientCapacity, InvalidRequest, ImageTooLarge,
+        TritonFailed, or TimeoutError where denoise has dropped the job.
         """
         try:
             with timed("encode"):
@@ -170,7 +163,7 @@ class TritonClient:
             with timed("decode"):
                 return await self._decode(latents)
         except (InferenceServerException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     async def _encode(self, inputs: UpscaleInputs) -> InferResult:
         texts = {"prompt": inputs.prompt, "negative_prompt": inputs.negative_prompt}
@@ -250,12 +243,14 @@ def _tensor(name: str, values: Any, dtype: Any) -> InferInput:
     return tensor
 
 
-def _translated(error: Exception) -> UpscaleError:
-    """Triton says UNAVAILABLE for a full queue, a restricted API and a dead server alike."""
-    if "insufficient capacity" in str(error):
-        return InsufficientCapacity()
-    if isinstance(error, InferenceServerException) and "too large for this server" in str(error):
-        return ImageTooLarge(f"The {error.message()}")
-    if any(words in str(error) for words in BROKEN + ENDED):
-        return ConnectionLost()
-    return TritonFailed()
+def _served_model(values: dict[str, str]) -> ServedModel:
+    return ServedModel(
+        model_id=values["model_id"],
+        num_inference_steps=int(values["num_inference_steps"]),
+        guidance_scale=float(values["guidance_scale"]),
+        noise_level=int(values["noise_level"]),
+        max_noise_level=int(values["max_noise_level"]),
+        has_safety_checker=values["safety_checker"] != "none",
+        # Repositories that were exported before there was such a model do not say.
+        prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
+    )

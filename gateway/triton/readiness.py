@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 import numpy as np
 
@@ -12,8 +13,12 @@ from gateway.errors import (
     InsufficientCapacity,
     NotReady,
     TritonFailed,
+    TritonLost,
+    TritonRefused,
+    UnknownModel,
     UpscaleError,
 )
+from gateway.tasks import repeat
 from gateway.triton.client import Progress, ServedModel, TritonClient, UpscaleInputs
 
 POLL_INTERVAL_S = 0.25
@@ -46,12 +51,15 @@ class Readiness:
         self._triton = triton
         self._interval_s = interval_s
         self._model: ServedModel | None = None
+        self._unknown_model: str | None = None  # what is wrong with one that is not ours
         self._passed_at = float("-inf")
         self._requests = 0
         self._idle_timeout_s = self._busy_timeout_s = TRIAL_TIMEOUT_S
         self._doubted = asyncio.Event()
         self.ready = asyncio.Event()
         self.lost = asyncio.Event()
+        self._loss: type[TritonLost] = TritonLost
+        self._refuses = False  # as when it was asked to stop
         self._is_stalled = False
 
     @property
@@ -66,61 +74,69 @@ class Readiness:
         """In ai-runner's words: LOADING, OK or ERROR."""
         if self.ready.is_set():
             return "OK"
-        return "LOADING" if self._model is None else "ERROR"
+        return "LOADING" if self._model is None and self._unknown_model is None else "ERROR"
 
     async def watch(self) -> None:
         """Keep it true; runs until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_trials())
-            group.create_task(self._watch_life())
+            group.create_task(
+                repeat("Trying Triton", self._make_due_trial_picture, POLL_INTERVAL_S)
+            )
+            group.create_task(
+                repeat("Looking for Triton's signs of life", self._check_life, self._interval_s)
+            )
 
-    async def _watch_trials(self) -> None:
-        while True:
-            await self.reach()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_s):
-                    await self._doubted.wait()
-            is_fresh = time.monotonic() - self._passed_at < self._interval_s
-            if is_fresh and not self._doubted.is_set():
-                continue
-            self._doubted.clear()
-            if not await self._try() and (self._is_stalled or not await self._try_again()):
-                self.lose()
+    async def _make_due_trial_picture(self) -> None:
+        """Wait until a trial is due, and lose Triton when that one and another fail."""
+        await self.reach()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval_s):
+                await self._doubted.wait()
+        is_fresh = time.monotonic() - self._passed_at < self._interval_s
+        if is_fresh and not self._doubted.is_set():
+            return
+        self._doubted.clear()
+        if await self._make_trial_picture():
+            return
+        if not self._is_stalled:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            if await self._make_trial_picture():
+                return
+        self.lose()
 
-    async def _watch_life(self) -> None:
+    async def _check_life(self) -> None:
         """Lose a Triton that says nothing at all; what fails otherwise is a trial's to find."""
-        while True:
-            await self.ready.wait()
-            await asyncio.sleep(self._interval_s)
-            try:
-                async with asyncio.timeout(LIVE_TIMEOUT_S):
-                    await self._triton.live()
-            except TimeoutError:
-                logger.error("Triton stands still: no sign of life in %.1f s", LIVE_TIMEOUT_S)
-                self.lose()
-            except TritonFailed:
-                pass
+        await self.ready.wait()
+        try:
+            async with asyncio.timeout(LIVE_TIMEOUT_S):
+                await self._triton.live()
+        except TimeoutError:
+            logger.error("Triton stands still: no sign of life in %.1f s", LIVE_TIMEOUT_S)
+            self.lose()
+        except TritonFailed:
+            pass
 
     async def reach(self) -> None:
         """Try until it works."""
         while not self.ready.is_set():
-            if not await self._try():
+            if not await self._make_trial_picture():
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     @contextmanager
-    def request(self) -> Iterator[None]:
+    def learn_from_request(self) -> Iterator[None]:
         """Learn from a request: a served one is as good as a trial, a failed one calls for one."""
         self._requests += 1
         try:
             yield
             self._passed_at = time.monotonic()
-        except TritonFailed:
+        except TritonFailed as error:
+            self._refuses = self._refuses or isinstance(error, TritonRefused)
             self._doubted.set()
             raise
         finally:
             self._requests -= 1
 
-    async def _try(self) -> bool:
+    async def _make_trial_picture(self) -> bool:
         """False when Triton fails; a server too busy to answer is none that fails."""
         began = time.monotonic()
         is_idle, self._is_stalled = self._requests == 0, False
@@ -131,51 +147,69 @@ class Readiness:
             async with asyncio.timeout(timeout_s):
                 model = await self._triton.served_model()
                 # our timeout ends it before its own
-                await self._triton.upscale(trial(model), 2 * timeout_s, rounds.append)
+                await self._triton.upscale(trial_inputs(model), 2 * timeout_s, rounds.append)
             tried = time.monotonic()
             if not self.ready.is_set():
+                warm_up = trial_inputs(model, WARM_UP_SIDE)
                 async with asyncio.timeout(WARM_UP_TIMEOUT_S):
-                    await self._triton.upscale(trial(model, WARM_UP_SIDE), 2 * WARM_UP_TIMEOUT_S)
+                    await self._triton.upscale(warm_up, 2 * WARM_UP_TIMEOUT_S)
         except TimeoutError:
             # Requests, another gateway's too, may keep this Triton busy: then it does not stand
             # still. One that came during an idle trial may be slower than that allows for.
             has_lasted = is_idle == (self._requests == 0)
             is_queued = bool(rounds) and rounds[-1].step == 0
-            is_silent = not is_queued and await self._executions() == executions
-            self._is_stalled = has_lasted and is_silent
+            self._is_stalled = (
+                has_lasted and not is_queued and await self._stands_still_since(executions)
+            )
             if self._is_stalled and self.ready.is_set():
                 logger.error("Triton stands still: no answer in %.1f s", timeout_s)
             return self.ready.is_set() and not self._is_stalled
         except InsufficientCapacity:
             return self.ready.is_set()
         except UpscaleError as error:
-            if self.ready.is_set():
-                logger.error("Triton fails: %s", error.__cause__)
+            self._refuses = isinstance(error, TritonRefused)
+            self._log_failure(error)
             return False
         if not self.ready.is_set():
             self._idle_timeout_s = stall_timeout_s(tried - began)
             self._busy_timeout_s = stall_timeout_s(time.monotonic() - tried)
-        self._model = model
+        self._model, self._unknown_model = model, None
         self._passed_at = time.monotonic()
+        self._refuses = False
         self.lost.clear()
         self.ready.set()
         return True
 
-    async def _executions(self) -> int:
-        """Batches of all models so far; 0 when Triton does not say."""
+    def _log_failure(self, error: UpscaleError) -> None:
+        """While Triton loads, failures are what is expected, but for a model that is not ours."""
+        if isinstance(error, UnknownModel):
+            if str(error) != self._unknown_model:
+                logger.error("%s", error)
+            self._unknown_model = str(error)
+        elif self.ready.is_set():
+            logger.error("Triton fails: %s", error.__cause__)
+
+    async def _stands_still_since(self, executions: int | None) -> bool:
+        """Whether no engine has ended a call since there were so many; None: that is unknown."""
+        return executions is not None and await self._executions() == executions
+
+    async def _executions(self) -> int | None:
+        """Batches of all models so far; None when Triton does not say."""
         try:
             async with asyncio.timeout(STATISTICS_TIMEOUT_S):
                 return sum(model.executions for model in await self._triton.statistics())
         except (TritonFailed, TimeoutError):
-            return 0
+            return None
 
-    async def _try_again(self) -> bool:
-        await asyncio.sleep(POLL_INTERVAL_S)
-        return await self._try()
+    async def raise_when_lost(self) -> NoReturn:
+        """Wait until Triton is lost. Raises TritonLost; TritonRefused where it takes no calls."""
+        await self.lost.wait()
+        raise self._loss
 
     def lose(self) -> None:
         """Triton serves no more, as far as is known."""
         if self.ready.is_set():
+            self._loss = TritonRefused if self._refuses else TritonLost
             self.ready.clear()
             self.lost.set()
             self._doubted.set()
@@ -186,7 +220,7 @@ def stall_timeout_s(lasted_s: float) -> float:
     return STALL_TIMEOUT_S + STALL_TIMEOUT_FACTOR * lasted_s
 
 
-def trial(model: ServedModel, side: int = TRIAL_SIDE) -> UpscaleInputs:
+def trial_inputs(model: ServedModel, side: int = TRIAL_SIDE) -> UpscaleInputs:
     """A request of one step that goes through every engine; side: pixels."""
     return UpscaleInputs(
         image=np.full((side, side, 3), 127, np.uint8),

@@ -42,7 +42,6 @@ def test_a_real_request_is_explained(repositories: Callable[[str], Path]) -> Non
     parts = {f"{part.where}: {part.what}": part.seconds for part in breakdown.parts}
     for name in (
         "gateway: write_image",
-        "gateway: write_json",
         "denoise: unet: compute",
         "decode: vae_decoder: compute",
         "decode: safety_checker: compute",

@@ -17,7 +17,10 @@ SECRET = {"existing": "mine", "keys": ["AUTH_TOKEN", "AWS_ACCESS_KEY_ID", "HF_TO
 STORE = {"source": "objectStore", "objectStore": {"url": "s3://models/x4"}}
 # Settings that the chart sets itself, takes from the Secret, or has no use for: MEDIA=local is a
 # folder, which several pods do not share.
-NOT_VALUES = {"HOST", "PORT", "TRITON_URL", "AUTH_TOKEN", "MEDIA_DIR", "MEDIA_URL", "MEDIA_KEY"}
+NOT_VALUES = {
+    *("HOST", "PORT", "TRITON_URL", "AUTH_TOKEN", "MEDIA_DIR", "MEDIA_URL", "MEDIA_KEY"),
+    *("MEMORY_BUDGET_MB", "AWS_ENDPOINT_URL"),  # Triton's, and of the values' `aws`
+}
 KINDS = {"integer": int, "number": float, "string": str}
 # Environment of docker/triton/*.sh, export.sh, the stages, the AWS and hub libraries, and the
 # client's token in the test.

@@ -127,12 +127,12 @@ async def count_lines(server: Server) -> int:
 @asynccontextmanager
 async def gateway_to(triton_url: str) -> AsyncIterator[FastAPI]:
     """The gateway in this process, ready."""
-    backends = TritonPool(TritonClient, 3600.0)
+    pool = TritonPool(TritonClient, 3600.0)
     try:
-        await backends.add(triton_url).readiness.reach()
-        yield create_app(Settings.from_environment(), backends)
+        await pool.add(triton_url).readiness.reach()
+        yield create_app(Settings.from_environment(), pool)
     finally:
-        await backends.close()
+        await pool.close()
 
 
 async def post(app: FastAPI) -> None:

@@ -9,9 +9,7 @@ from tests.photographs import file_of, photograph
 from tests.server import Server, wait_until
 
 SMALL = file_of(photograph("cat", 32, 32))
-PARTS = {
-    *("read_image", "wait", "encode", "denoise", "decode", "write_image", "publish", "write_json")
-}
+PARTS = {"read_image", "wait", "encode", "denoise", "decode", "write_image", "publish"}
 
 
 def post(server: Server, request_id: str, **fields: Any) -> httpx.Response:

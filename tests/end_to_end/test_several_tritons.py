@@ -1,4 +1,4 @@
-"""One gateway before two Tritons behind one name: the load moves when one is killed, and back."""
+"""One gateway before Tritons that come and go under load: no request that it took is lost."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -94,3 +94,43 @@ def test_load_moves_with_the_tritons(tritons: list[Triton], tmp_path: Path) -> N
         before_first = served(gateway, first)
         assert set(requests(8)) == {expected}
         assert served(gateway, first) > before_first, "the load is back"
+
+
+def test_a_triton_that_is_stopped_under_load_loses_no_request(
+    tritons: list[Triton], tmp_path: Path
+) -> None:
+    """It refuses its own stages the engines from the signal on, in the midst of a request too."""
+    first = tritons[0]
+    hosts = tmp_path / "hosts"
+    hosts.write_text("".join(f"{address} {NAME}\n" for address in ADDRESSES))
+    with NamedGateway(first.grpc_port, hosts) as gateway, ThreadPoolExecutor(8) as pool:
+        wait_until(lambda: min(served(gateway, triton) for triton in tritons) > 0, 60)
+        expected = gateway.upscale(IMAGE, **FIELDS)
+        before = served(gateway, first)
+        under_load = [pool.submit(gateway.upscale, IMAGE, **FIELDS) for _ in range(24)]
+        wait_until(lambda: served(gateway, first) > before, 60)
+        first.stop()
+        try:
+            assert {request.result() for request in under_load} == {expected}
+        finally:
+            first.start()
+
+
+def test_nobody_hangs_when_a_stage_of_the_only_triton_dies(tritons: list[Triton]) -> None:
+    """Triton never answers what was with the stage; it is sent again once Triton serves again."""
+    first = tritons[0]
+    fields = {**FIELDS, "num_inference_steps": 200}
+    with (
+        Gateway(first.url, HEALTH_INTERVAL_S="1") as gateway,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        wait_until(lambda: gateway.get("/readyz").status_code == 200, 60)
+        expected = gateway.upscale(IMAGE, **fields)
+        in_flight = [pool.submit(gateway.upscale, IMAGE, **fields) for _ in range(8)]
+        wait_until(lambda: gateway.gateway_metric("upscale_in_progress") == 8, 20)
+        [stub] = [stub for stub in first.stubs() if "/denoise/" in " ".join(stub.cmdline())]
+        stub.kill()
+        wait_until(lambda: gateway.get("/readyz").status_code == 503, 60)
+        first.kill()
+        first.start()
+        assert {request.result() for request in in_flight} == {expected}

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from gateway.errors import InvalidImage
 from gateway.images.read import read_image
-from gateway.images.write import OutputFormat, encode
+from gateway.images.write import OutputFormat, write_image
 from tests.faults.hostile_images import HOSTILE, png_chunk
 from tests.faults.image_files import FILES, PHOTO, PIXELS
 from tests.faults.memory import MIB, bounded
@@ -149,7 +149,7 @@ METADATA = {"comment", "Comment", "exif", "icc_profile", "xmp", "XML:com.adobe.x
 def test_nothing_of_a_file_but_its_pixels_goes_on(name: str, output_format: OutputFormat) -> None:
     content = DESCRIBED[name]
     assert SECRET in content
-    result = encode(read_image(content, MAX_PIXELS), output_format)
+    result = write_image(read_image(content, MAX_PIXELS), output_format)
     assert SECRET not in result
     image = Image.open(io.BytesIO(result))
     image.load()

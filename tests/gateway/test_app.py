@@ -12,8 +12,14 @@ from httpx_sse import EventSource
 from gateway.app import create_app
 from gateway.errors import InsufficientCapacity, TritonFailed
 from gateway.settings import Settings
-from gateway.telemetry.metrics import ModelStatistics
-from gateway.triton.client import OnProgress, Progress, ServedModel, Upscaled, UpscaleInputs
+from gateway.triton.client import (
+    ModelStatistics,
+    OnProgress,
+    Progress,
+    ServedModel,
+    Upscaled,
+    UpscaleInputs,
+)
 from gateway.triton.pool import TritonPool
 from gateway.triton.readiness import Readiness
 from tests.photographs import file_of, photograph
@@ -29,9 +35,12 @@ class FakeTriton:
     def __init__(self) -> None:
         self.inputs: list[UpscaleInputs] = []
         self.error: Exception | None = None
+        self.model_error: Exception | None = None
+        self.asked_for_model = 0
         self.delay_s = 0.0
         self.progress: Progress | None = None  # told before the delay
         self.is_frozen = False
+        self.holds_requests = False  # but not trials
         self.is_closed = False
         self.at_once = self.most_at_once = 0
 
@@ -46,6 +55,9 @@ class FakeTriton:
         return [ModelStatistics("unet", rows=6, executions=4, compute_s=0.5, queue_s=0.1)]
 
     async def served_model(self) -> ServedModel:
+        self.asked_for_model += 1
+        if self.model_error is not None:
+            raise self.model_error
         return MODEL
 
     async def upscale(
@@ -62,6 +74,8 @@ class FakeTriton:
         if self.progress is not None and on_progress is not None:
             on_progress(self.progress)
         await asyncio.sleep(self.delay_s)
+        if self.holds_requests and inputs.num_inference_steps > 1:
+            await asyncio.Event().wait()
         self.at_once -= 1
         for step in range(1, inputs.num_inference_steps + 1 if on_progress else 1):
             assert on_progress is not None
@@ -78,9 +92,9 @@ Use = Callable[[httpx.AsyncClient, FakeTriton, Readiness], Awaitable[None]]
 def run(use: Use, **settings: Any) -> None:
     async def main() -> None:
         triton = FakeTriton()
-        backends = TritonPool(lambda _: triton, 3.0)  # type: ignore[arg-type, return-value]
-        readiness = backends.add("triton:8001").readiness
-        app = create_app(Settings(**settings), backends)
+        pool = TritonPool(lambda _: triton, 3.0)  # type: ignore[arg-type, return-value]
+        readiness = pool.add("triton:8001").readiness
+        app = create_app(Settings(**settings), pool)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             await use(client, triton, readiness)

@@ -1,15 +1,19 @@
 """Clients that do not take their turn, on real connections to an application of a few lines."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import Response, StreamingResponse
+from uvicorn.server import ServerState
 
-from gateway.serve import bind, http_server
+from gateway.http.connection import Connection
+from gateway.serve import KEEP_ALIVE_S, bind, http_server
 from gateway.settings import Settings
 
 TIMEOUT_S = 0.3
@@ -41,6 +45,11 @@ def app() -> FastAPI:
         return Response(b"done")
 
     return app
+
+
+@pytest.fixture(autouse=True)
+def _short_keep_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", TIMEOUT_S)
 
 
 def run(use: Use) -> None:
@@ -94,6 +103,56 @@ def test_an_answer_that_is_read_comes_whole(path: str) -> None:
     run(use)
 
 
+@pytest.mark.parametrize("path", ["/whole", "/parts"])
+def test_an_answer_that_is_read_slowly_and_steadily_comes_whole(path: str) -> None:
+    async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        writer.write(get(path))
+        received = 0
+        for _ in range(40):  # many times the client's time in all
+            received += len(await reader.readexactly(len(ANSWER) // 50))
+            await asyncio.sleep(TIMEOUT_S / 10)
+        assert received + await length(reader) > len(ANSWER)
+
+    run(use)
+
+
+class Transport(asyncio.Transport):
+    """Of a client that reads what waits, whereupon more is written: `waiting` only ever grows."""
+
+    waiting = 0
+    is_aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        self.waiting += 1
+        return self.waiting
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_a_buffer_that_is_filled_again_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The looks may come at moments when more waits than before."""
+    monkeypatch.setattr("gateway.http.connection.CHECK_INTERVAL_S", 0.01)
+
+    async def main() -> None:
+        config = uvicorn.Config(app(), log_config=None)
+        connection = Connection(config, ServerState(), {}, timeout_s=0.1)
+        transport = Transport()
+        connection.connection_made(transport)
+        for _ in range(40):
+            await asyncio.sleep(0.01)
+            connection.pause_writing()
+            connection.resume_writing()
+        assert not transport.is_aborted
+        async with asyncio.timeout(LONG_S):
+            while not transport.is_aborted:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("sent", [b"", b"G", get("/nothing") + b"G"])
 def test_a_head_that_does_not_come_is_given_up(sent: bytes) -> None:
     async def use(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,6 +181,25 @@ def test_time_that_the_server_takes_does_not_count() -> None:
             assert await reader.readuntil(b"done")
 
     run(use)
+
+
+def test_a_connection_is_kept_between_requests_for_longer_than_a_client_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", 10 * TIMEOUT_S)
+
+    async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            writer.write(get("/nothing"))
+            assert await reader.readuntil(b'Not Found"}')
+            await asyncio.sleep(6 * TIMEOUT_S)
+
+    run(use)
+
+
+def test_the_connection_is_kept_for_longer_than_proxies_keep_it() -> None:
+    proxies_s = 60  # nginx' keepalive_timeout to a server, and load balancers'
+    assert proxies_s < KEEP_ALIVE_S
 
 
 def test_a_connection_that_is_used_lasts() -> None:

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.errors import ErrorAnswers, ErrorProfile, RequestTimeout, Stopping, UpscaleError
+from gateway.errors import RequestTimeout, Stopping, UpscaleError
 from gateway.http.deadlines import Deadlines
+from gateway.http.error_answers import ErrorAnswers, ErrorProfile
 
 
 async def error_of(deadlines: Deadlines, within_s: float) -> UpscaleError:

@@ -10,9 +10,9 @@ from fastapi import FastAPI, Request
 from pydantic import SecretStr
 from starlette.types import Message, Scope
 
-from gateway.errors import ErrorAnswers, ErrorProfile, add_error_handlers
 from gateway.http.capacity import Capacity
 from gateway.http.entrance import Entrance
+from gateway.http.error_answers import ErrorAnswers, ErrorProfile, add_error_handlers
 from gateway.settings import Settings
 
 
@@ -54,13 +54,13 @@ def ask(
         async def upscale(request: Request) -> int:
             return len(await request.body())
 
-        answers = ErrorAnswers(ErrorProfile.HTTP)
-        add_error_handlers(app, answers)
+        error_answers = ErrorAnswers(ErrorProfile.HTTP)
+        add_error_handlers(app, error_answers)
         app.add_middleware(
             Entrance,
             settings=Settings(**settings),
             capacity=capacity or Capacity(1, 0),
-            answers=answers,
+            error_answers=error_answers,
         )
         await app(scope, receive, send)
 

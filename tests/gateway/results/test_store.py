@@ -22,7 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from gateway.app import create_app
 from gateway.errors import StoreFailed
-from gateway.images.write import OutputFormat, encode
+from gateway.images.write import OutputFormat, write_image
 from gateway.results.link import ResultLinks
 from gateway.results.store import InlineResults, LocalResults, S3Results, result_store
 from gateway.settings import ConfigurationError, Settings
@@ -30,7 +30,7 @@ from gateway.triton.pool import TritonPool
 from tests.gateway.test_app import IMAGE, FakeTriton
 from tests.photographs import photograph, pixels_of
 
-CONTENT = encode(np.asarray(photograph("cat", 64, 64)), "png")
+CONTENT = write_image(np.asarray(photograph("cat", 64, 64)), "png")
 BASE = "http://gateway/"
 TTL_S = 100
 
@@ -39,13 +39,13 @@ def local(folder: Path) -> LocalResults:
     return LocalResults(folder, ResultLinks("key", TTL_S), TTL_S)
 
 
-def published(media: LocalResults, content: bytes = CONTENT) -> str:
-    return asyncio.run(media.publish(content, "png", BASE))
+def published(results: LocalResults, content: bytes = CONTENT) -> str:
+    return asyncio.run(results.publish(content, "png", BASE))
 
 
-def link_to(media: LocalResults, name: str) -> str:
+def link_to(results: LocalResults, name: str) -> str:
     """As if the server had published that name."""
-    return f"/media/{quote(name, safe='')}?signature={media.links.sign(name)}"
+    return f"/media/{quote(name, safe='')}?signature={results.links.sign(name)}"
 
 
 def name_in(link: str) -> str:
@@ -63,11 +63,11 @@ def fetch(folder: Path, *links: str, method: str = "GET", **headers: str) -> lis
 
 
 def app_of(folder: Path, **settings: Any) -> FastAPI:
-    backends = TritonPool(lambda _: FakeTriton(), 3.0)  # type: ignore[arg-type, return-value]
-    backends.add("triton:8001")
+    pool = TritonPool(lambda _: FakeTriton(), 3.0)  # type: ignore[arg-type, return-value]
+    pool.add("triton:8001")
     options = {"media": "local", "media_dir": folder, "media_ttl_s": TTL_S, "media_key": "key"}
     every = settings_of(**{**options, **settings})
-    return create_app(every, backends)
+    return create_app(every, pool)
 
 
 def settings_of(**values: Any) -> Settings:
@@ -135,9 +135,9 @@ def test_every_format_has_its_type(tmp_path: Path) -> None:
 
 
 def test_names_are_new_and_others_on_the_machine_cannot_list_them(tmp_path: Path) -> None:
-    media = local(tmp_path / "new" / "folder")
-    assert len({published(media) for _ in range(20)}) == 20
-    assert stat.S_IMODE(media.folder.stat().st_mode) == 0o700
+    results = local(tmp_path / "new" / "folder")
+    assert len({published(results) for _ in range(20)}) == 20
+    assert stat.S_IMODE(results.folder.stat().st_mode) == 0o700
 
 
 def test_an_answer_has_a_link_to_the_picture(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_public_url_leads_the_links(tmp_path: Path) -> None:
         media="local", media_dir=tmp_path, media_url="https://images.example/up/"
     )
     link = asyncio.run(result_store(settings).publish(CONTENT, "png", BASE))
-    assert link.startswith("https://images.example/up/media/")
+    assert str(link).startswith("https://images.example/up/media/")
 
 
 def test_inline_needs_no_route(tmp_path: Path) -> None:
@@ -176,8 +176,8 @@ def test_inline_needs_no_route(tmp_path: Path) -> None:
 
 
 def test_signatures_are_checked(tmp_path: Path) -> None:
-    media = local(tmp_path)
-    first, second = published(media), published(media)
+    results = local(tmp_path)
+    first, second = published(results), published(results)
     bare, signature = first.split("?signature=")
     other_key = ResultLinks("other", TTL_S).sign(name_in(first))
     forged = [
@@ -202,18 +202,18 @@ def test_without_a_key_links_end_with_the_process(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with client_of(app_of(tmp_path, media_key=None)) as client:
-            assert (await client.get(link)).status_code == 404
+            assert (await client.get(str(link))).status_code == 404
 
     asyncio.run(main())
 
 
 def test_links_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    media = local(tmp_path)
+    results = local(tmp_path)
     now = int(time.time())
     for age_s, status in ((TTL_S - 30, 200), (TTL_S + 1, 410)):
         with monkeypatch.context() as patch:
             patch.setattr(TimestampSigner, "get_timestamp", lambda _, age_s=age_s: now - age_s)
-            link = published(media)
+            link = published(results)
         [response] = fetch(tmp_path, link)
         assert response.status_code == status
     assert "has expired" in response.json()["detail"]["msg"]
@@ -246,7 +246,7 @@ def test_a_result_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
 )
 def test_nothing_else_can_be_reached_even_with_a_signature(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "media"
-    media = local(folder)
+    results = local(folder)
     (folder / "folder").mkdir()
     for path in (tmp_path / "secret.png", folder / "secret.png", folder / f".{'x' * 31}.png"):
         path.write_bytes(b"secret")
@@ -254,9 +254,9 @@ def test_nothing_else_can_be_reached_even_with_a_signature(tmp_path: Path, name:
         (path / f"{'x' * 32}.png").write_bytes(b"secret")
     for odd in (f"{'x' * 32}.png#1", f"{'x' * 32}.svg"):
         (folder / odd).write_bytes(b"secret")
-    signature = f"?signature={media.links.sign(name)}"
+    signature = f"?signature={results.links.sign(name)}"
     links = [
-        link_to(media, name),
+        link_to(results, name),
         f"/media/{quote(name)}{signature}",
         f"/media/{quote(quote(name, safe=''), safe='')}{signature}",
         "/media/" + "".join(f"%{byte:02x}" for byte in name.encode()) + signature,
@@ -268,22 +268,22 @@ def test_nothing_else_can_be_reached_even_with_a_signature(tmp_path: Path, name:
 
 
 def test_links_and_folders_are_not_followed(tmp_path: Path) -> None:
-    media = local(tmp_path / "media")
+    results = local(tmp_path / "media")
     secret = tmp_path / "secret.png"
     secret.write_bytes(b"secret")
-    (media.folder / f"{'x' * 32}.png").symlink_to(secret)
-    (media.folder / f"{'y' * 32}.png").mkdir()
-    links = [link_to(media, f"{letter * 32}.png") for letter in "xy"]
-    assert [response.status_code for response in fetch(media.folder, *links)] == [404, 404]
+    (results.folder / f"{'x' * 32}.png").symlink_to(secret)
+    (results.folder / f"{'y' * 32}.png").mkdir()
+    links = [link_to(results, f"{letter * 32}.png") for letter in "xy"]
+    assert [response.status_code for response in fetch(results.folder, *links)] == [404, 404]
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    media = local(tmp_path)
+    results = local(tmp_path)
     with full_disk(100), pytest.raises(StoreFailed, match="could not be stored") as caught:
-        published(media)
+        published(results)
     assert "File too large" in str(caught.value.__cause__)
     assert list(tmp_path.iterdir()) == []
-    assert published(media)
+    assert published(results)
 
 
 def test_a_folder_that_breaks_is_the_servers_fault(
@@ -319,18 +319,18 @@ def test_a_folder_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None
 
 
 def test_what_has_expired_is_swept_and_nothing_else(tmp_path: Path) -> None:
-    media = local(tmp_path / "media")
-    old, new = published(media), published(media)
+    results = local(tmp_path / "media")
+    old, new = published(results), published(results)
     long_ago = time.time() - TTL_S - 60
     ours = [name_in(old), f"{'x' * 32}.jpg", f"{'x' * 32}.webp#1"]
     others = ["notes.txt", ".keep", "x.png", f"{'x' * 33}.png", f"{'x' * 32}.png.bak"]
     for name in ours + others:
-        (media.folder / name).touch()
-        os.utime(media.folder / name, (long_ago, long_ago))
-    (media.folder / f"{'d' * 32}.png").mkdir()
-    (media.folder / f"{'s' * 32}.png").symlink_to(tmp_path)
-    media.sweep()
-    left = {path.name for path in media.folder.iterdir()}
+        (results.folder / name).touch()
+        os.utime(results.folder / name, (long_ago, long_ago))
+    (results.folder / f"{'d' * 32}.png").mkdir()
+    (results.folder / f"{'s' * 32}.png").symlink_to(tmp_path)
+    results.remove_expired()
+    left = {path.name for path in results.folder.iterdir()}
     assert left == {name_in(new), *others, f"{'d' * 32}.png", f"{'s' * 32}.png"}
 
 
@@ -354,7 +354,7 @@ def test_the_application_sweeps_while_it_runs(
                 await asyncio.sleep(0.001)
             await swept(tmp_path / f"{'y' * 32}.png")
             tmp_path.rename(tmp_path.with_name("away"))
-            while "could not be swept" not in caplog.text:
+            while "Sweeping MEDIA_DIR failed" not in caplog.text:
                 await asyncio.sleep(0.001)
             tmp_path.with_name("away").rename(tmp_path)
             await swept(tmp_path / f"{'z' * 32}.png")
@@ -434,9 +434,9 @@ def test_a_bucket_that_fails_is_the_servers_fault(
 ) -> None:
     for name, value in change.items():
         monkeypatch.setenv(name, value)
-    media = result_store(settings_of(media=url))
+    results = result_store(settings_of(media=url))
     with pytest.raises(StoreFailed, match="could not be stored") as caught:
-        asyncio.run(media.publish(CONTENT, "png", BASE))
+        asyncio.run(results.publish(CONTENT, "png", BASE))
     assert caught.value.__cause__ is not None
 
 

@@ -10,8 +10,8 @@ from gateway.triton.pool import TritonPool
 
 
 def document(**settings: Any) -> dict[str, Any]:
-    backends = TritonPool(lambda _: cast(TritonClient, None), 3.0)
-    return create_app(Settings(**settings), backends).openapi()
+    pool = TritonPool(lambda _: cast(TritonClient, None), 3.0)
+    return create_app(Settings(**settings), pool).openapi()
 
 
 def test_statuses_are_those_of_the_profile() -> None:

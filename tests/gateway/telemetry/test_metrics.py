@@ -1,7 +1,8 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.http.capacity import Capacity
-from gateway.telemetry.metrics import Metrics, ModelStatistics
+from gateway.telemetry.metrics import Metrics
+from gateway.triton.client import ModelStatistics
 
 UNET = ModelStatistics("unet", rows=6, executions=4, compute_s=0.5, queue_s=0.25)
 
@@ -18,8 +19,8 @@ def values(metrics: Metrics, *models: ModelStatistics) -> dict[tuple[str, str], 
 
 def test_requests_are_counted_by_status_and_cancelled_ones_apart() -> None:
     metrics = Metrics(Capacity(1, 1))
-    metrics.ended(200, 2.0, {"denoise": 1.5})
-    metrics.ended(499, 1.0, {"denoise": 0.5})
+    metrics.count_request(200, 2.0, {"denoise": 1.5})
+    metrics.count_request(499, 1.0, {"denoise": 0.5})
     found = values(metrics)
     assert found["upscale_requests_total", "200"] == 1
     assert found["upscale_requests_total", "499"] == 1

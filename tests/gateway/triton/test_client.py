@@ -1,32 +1,51 @@
-"""What Triton's and gRPC's words mean."""
+"""Whose model Triton serves."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from tritonclient.utils import InferenceServerException
 
-from gateway.errors import ConnectionLost, ImageTooLarge, InsufficientCapacity, TritonFailed
-from gateway.triton.client import _translated
+from gateway.errors import UnknownModel
+from gateway.triton.client import ServedModel, TritonClient
+
+PARAMETERS = {
+    "model_id": "x/y",
+    "num_inference_steps": "75",
+    "guidance_scale": "9.0",
+    "noise_level": "20",
+    "max_noise_level": "350",
+    "safety_checker": "none",
+}
+
+
+def served_model(parameters: dict[str, str]) -> ServedModel:
+    """Of a Triton whose `upscale` has these parameters."""
+    values = {name: SimpleNamespace(string_value=value) for name, value in parameters.items()}
+
+    async def get_model_config(_: str) -> Any:
+        return SimpleNamespace(config=SimpleNamespace(parameters=values))
+
+    async def main() -> ServedModel:
+        client = TritonClient("triton:8001")
+        client._client.get_model_config = get_model_config
+        try:
+            return await client.served_model()
+        finally:
+            await client.close()
+
+    return asyncio.run(main())
+
+
+def test_the_model_is_what_the_export_wrote() -> None:
+    assert served_model(PARAMETERS).model_id == "x/y"
+    assert served_model(PARAMETERS | {"prompt_has_effect": "False"}).prompt_has_effect is False
 
 
 @pytest.mark.parametrize(
-    ("words", "kind"),
-    [
-        ("failed to connect to all addresses; last error: Connection refused", ConnectionLost),
-        ("Socket closed", ConnectionLost),
-        ("recvmsg:Connection reset by peer", ConnectionLost),
-        ("insufficient capacity: 72 requests are being worked on", InsufficientCapacity),
-        ("image is too large for this server: 9 x 9 pixels take 1 MB", ImageTooLarge),
-        ("Request for unknown model: 'denoise' is not ready", TritonFailed),
-        ("unet: Model unet - Error when running inference: Server not ready", ConnectionLost),
-        ("Request for unknown model: 'encode' has no available versions", ConnectionLost),
-        ("unet: Stub process 'unet_0_0' is not healthy.", ConnectionLost),
-    ],
+    ("parameters", "lack"),
+    [({}, "'model_id'"), (PARAMETERS | {"noise_level": "much"}, "'much'")],
 )
-def test_an_error_is_told_by_its_words(words: str, kind: type[Exception]) -> None:
-    error = InferenceServerException(words, "StatusCode.UNAVAILABLE")
-    assert type(_translated(error)) is kind
-
-
-def test_a_size_is_said_to_the_caller_and_nothing_else() -> None:
-    error = InferenceServerException("image is too large for this server: 9 x 9 pixels take 1 MB")
-    assert str(_translated(error)).startswith("The image is too large for this server: 9 x 9")
-    assert "/models" not in str(_translated(InferenceServerException("/models/decode failed")))
+def test_a_model_of_somebody_elses_is_said_to_be(parameters: dict[str, str], lack: str) -> None:
+    with pytest.raises(UnknownModel, match=f"at triton:8001 .*`upscale export`.*{lack}"):
+        served_model(parameters)

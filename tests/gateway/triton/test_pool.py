@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import pytest
 
-from gateway.errors import ConnectionLost, NotReady, TritonFailed
+from gateway.errors import NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.triton.addresses import addresses_of
-from gateway.triton.client import UpscaleInputs
+from gateway.triton.client import Progress, UpscaleInputs
 from gateway.triton.pool import TritonPool
 from tests.gateway.test_app import FakeTriton
 
@@ -21,7 +21,7 @@ class Name:
 
     def __init__(self) -> None:
         self.addresses = {FIRST, SECOND}
-        self.error: OSError | None = None
+        self.error: Exception | None = None
         self.tritons: dict[str, FakeTriton] = {}
 
     async def resolve(self) -> set[str]:
@@ -48,11 +48,11 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(use: Callable[[Name, TritonPool], Awaitable[None]]) -> None:
     async def main() -> None:
         name = Name()
-        backends = TritonPool(name.connect, 0.005, name.resolve)  # type: ignore[arg-type]
-        watching = asyncio.create_task(backends.watch())
+        pool = TritonPool(name.connect, 0.005, name.resolve)  # type: ignore[arg-type]
+        watching = asyncio.create_task(pool.watch())
         async with asyncio.timeout(10):
-            await until(lambda: len(ready(backends)) == 2)
-            await use(name, backends)
+            await until(lambda: len(ready(pool)) == 2)
+            await use(name, pool)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -61,8 +61,8 @@ def run(use: Callable[[Name, TritonPool], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def ready(backends: TritonPool) -> set[str]:
-    return {backend.address for backend in backends.ready()}
+def ready(pool: TritonPool) -> set[str]:
+    return {triton.address for triton in pool.ready()}
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -70,27 +70,27 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-async def upscale(backends: TritonPool) -> None:
-    await backends.upscale(INPUTS, asyncio.get_running_loop().time() + 5, None, 0)
+async def upscale(pool: TritonPool) -> None:
+    await pool.upscale(INPUTS, asyncio.get_running_loop().time() + 5, None, 0)
 
 
 def test_requests_are_spread_over_all() -> None:
-    async def use(name: Name, backends: TritonPool) -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
         for _ in range(6):  # one after the other: none is in flight at the next
-            await upscale(backends)
+            await upscale(pool)
         assert name.requests(FIRST) == name.requests(SECOND) == 3
 
     run(use)
 
 
 def test_a_request_goes_where_the_fewest_are_in_flight() -> None:
-    async def use(name: Name, backends: TritonPool) -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
         name.tritons[FIRST].delay_s = 0.3
-        await asyncio.gather(*(upscale(backends) for _ in range(2)))  # one each
-        slow = [asyncio.create_task(upscale(backends)) for _ in range(2)]
+        await asyncio.gather(*(upscale(pool) for _ in range(2)))  # one each
+        slow = [asyncio.create_task(upscale(pool)) for _ in range(2)]
         await asyncio.sleep(0.05)  # the second has answered, the first has not
         for _ in range(4):
-            await upscale(backends)
+            await upscale(pool)
         assert name.requests(FIRST) == 2
         await asyncio.gather(*slow)
 
@@ -98,82 +98,157 @@ def test_a_request_goes_where_the_fewest_are_in_flight() -> None:
 
 
 def test_a_lost_connection_is_tried_elsewhere_once() -> None:
-    async def use(name: Name, backends: TritonPool) -> None:
-        name.tritons[FIRST].error = ConnectionLost()
+    async def use(name: Name, pool: TritonPool) -> None:
+        name.tritons[FIRST].error = TritonLost()
         for _ in range(3):
-            await upscale(backends)
+            await upscale(pool)
         assert name.requests(FIRST) == 1
         assert name.requests(SECOND) == 3
-        assert ready(backends) == {SECOND}
+        assert ready(pool) == {SECOND}
         name.tritons[FIRST].error = None
-        await until(lambda: len(ready(backends)) == 2)
-        await upscale(backends)
+        await until(lambda: len(ready(pool)) == 2)
+        await upscale(pool)
         assert name.requests(FIRST) == 2
 
     run(use)
 
 
+def test_a_request_that_hangs_goes_on_elsewhere_once_its_triton_is_lost() -> None:
+    """A stage whose process has died answers nothing, not even an error."""
+
+    async def use(name: Name, pool: TritonPool) -> None:
+        name.tritons[FIRST].delay_s = 3600
+        name.tritons[SECOND].delay_s = 3600
+        hanging = [asyncio.create_task(upscale(pool)) for _ in range(2)]
+        await until(lambda: name.requests(FIRST) == name.requests(SECOND) == 1)
+        name.tritons[SECOND].delay_s = 0
+        [first] = [triton for triton in pool.ready() if triton.address == FIRST]
+        first.readiness.lose()  # as a trial or `upscale serve` finds
+        done, _ = await asyncio.wait(hanging, return_when=asyncio.FIRST_COMPLETED)
+        assert len(done) == 1
+        assert name.requests(SECOND) == 2
+        assert first.in_flight == 0
+        name.tritons[FIRST].delay_s = 0
+        for request in hanging:
+            request.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
+    run(use)
+
+
+def test_tritons_that_are_stopped_one_after_the_other_lose_no_request() -> None:
+    """One request finds that a Triton refuses; others that it works on go on elsewhere, too."""
+
+    async def use(name: Name, pool: TritonPool) -> None:
+        for client in name.tritons.values():
+            client.holds_requests = True
+        request = asyncio.create_task(upscale(pool))
+        for attempt in (1, 2, 3):
+            while sum(name.requests(address) for address in (FIRST, SECOND)) < attempt:
+                await asyncio.sleep(0.001)
+            [busy] = [triton for triton in pool.ready() if triton.in_flight]
+            name.tritons[FIRST].holds_requests = name.tritons[SECOND].holds_requests = attempt < 3
+            with pytest.raises(TritonRefused), busy.readiness.learn_from_request():
+                raise TritonRefused
+            busy.readiness.lose()
+        await request
+        assert sum(name.requests(address) for address in (FIRST, SECOND)) == 4
+
+    run(use)
+
+
+def test_who_watches_sees_the_steps_begin_again() -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
+        steps: list[int] = []
+        for triton in name.tritons.values():
+            triton.error = TritonLost()
+
+        def on_progress(progress: Progress) -> None:
+            steps.append(progress.step)
+            if progress.step == 0:
+                for triton in name.tritons.values():
+                    triton.error = None
+
+        deadline = asyncio.get_running_loop().time() + 5
+        await pool.upscale(INPUTS, deadline, on_progress, 0)
+        assert steps == [1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]
+
+    run(use)
+
+
+@pytest.mark.parametrize("error", [UnicodeError("label empty"), KeyError("surprise")])
+def test_a_look_up_that_fails_is_logged_and_made_again(
+    caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
+        name.error = error
+        await until(lambda: "Looking up Triton's addresses failed" in caplog.text)
+        name.error = None
+        name.addresses.add(THIRD)
+        await until(lambda: len(ready(pool)) == 3)
+
+    run(use)
+
+
 def test_another_failure_is_not_tried_again() -> None:
-    async def use(name: Name, backends: TritonPool) -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
         for triton in name.tritons.values():
             triton.error = TritonFailed()
         with pytest.raises(TritonFailed):
-            await upscale(backends)
+            await upscale(pool)
         assert name.requests(FIRST) + name.requests(SECOND) == 1
 
     run(use)
 
 
 def test_a_new_address_is_found() -> None:
-    async def use(name: Name, backends: TritonPool) -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
         name.addresses.add(THIRD)
-        await until(lambda: len(ready(backends)) == 3)
+        await until(lambda: len(ready(pool)) == 3)
         for _ in range(3):
-            await upscale(backends)
+            await upscale(pool)
         assert name.requests(THIRD) == 1
 
     run(use)
 
 
 def test_an_address_that_is_gone_finishes_what_it_has() -> None:
-    async def use(name: Name, backends: TritonPool) -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
         for triton in name.tritons.values():
             triton.delay_s = 0.1
-        requests = [asyncio.create_task(upscale(backends)) for _ in range(2)]
+        requests = [asyncio.create_task(upscale(pool)) for _ in range(2)]
         await asyncio.sleep(0.02)
         name.addresses.remove(FIRST)
-        await until(lambda: ready(backends) == {SECOND})
+        await until(lambda: ready(pool) == {SECOND})
         assert not name.tritons[FIRST].is_closed
         await asyncio.gather(*requests)
         await until(lambda: name.tritons[FIRST].is_closed)
-        await upscale(backends)
+        await upscale(pool)
         assert name.requests(FIRST) == 1
 
     run(use)
 
 
 def test_a_name_server_that_is_away_takes_nothing_away() -> None:
-    async def use(name: Name, backends: TritonPool) -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
         name.error = OSError("no name server")
         await asyncio.sleep(0.02)
-        await upscale(backends)
-        assert len(ready(backends)) == 2
+        await upscale(pool)
+        assert len(ready(pool)) == 2
 
     run(use)
 
 
 def test_one_that_serves_is_enough_and_none_is_told() -> None:
-    async def use(name: Name, backends: TritonPool) -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
         name.tritons[FIRST].error = TritonFailed()
-        await until(lambda: ready(backends) == {SECOND})
-        assert backends.status == "OK"
-        assert list(await backends.statistics()) == [SECOND]
+        await until(lambda: ready(pool) == {SECOND})
+        assert pool.status == "OK"
+        assert list(await pool.statistics()) == [SECOND]
         name.tritons[SECOND].error = TritonFailed()
-        await until(lambda: backends.status == "ERROR")
+        await until(lambda: pool.status == "ERROR")
         with pytest.raises(NotReady):
-            _ = backends.model
-        backends.is_draining = True
-        assert backends.status == "IDLE"
+            _ = pool.model
 
     run(use)
 
@@ -185,6 +260,7 @@ def test_a_name_is_looked_up(name: str, address: str) -> None:
     assert address in asyncio.run(addresses_of(name)())
 
 
-def test_a_name_that_is_none_is_an_oserror() -> None:
-    with pytest.raises(OSError, match="service not known"):
-        asyncio.run(addresses_of("no host:8001")())
+@pytest.mark.parametrize("name", ["no host:8001", "foo..bar:8001"])
+def test_a_name_that_is_none_is_an_oserror(name: str) -> None:
+    with pytest.raises(OSError, match=r"service not known|no name of a host"):
+        asyncio.run(addresses_of(name)())

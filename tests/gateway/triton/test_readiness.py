@@ -7,9 +7,9 @@ from contextlib import nullcontext
 
 import pytest
 
-from gateway.errors import InsufficientCapacity, NotReady, TritonFailed
-from gateway.telemetry.metrics import ModelStatistics
-from gateway.triton.client import Progress
+from gateway.errors import InsufficientCapacity, NotReady, TritonFailed, UnknownModel
+from gateway.tasks import in_background
+from gateway.triton.client import ModelStatistics, Progress
 from gateway.triton.readiness import Readiness
 from tests.gateway.test_app import FakeTriton
 
@@ -81,7 +81,7 @@ def test_a_slow_answer_is_no_failure_while_engines_work(
         return [ModelStatistics("vae_decoder", 0, next(executions), 0, 0)]
 
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        with nullcontext() if is_idle else readiness.request():
+        with nullcontext() if is_idle else readiness.learn_from_request():
             with monkeypatch.context() as patch:
                 patch.setattr(triton, "statistics", statistics)
                 triton.delay_s = 60
@@ -90,6 +90,62 @@ def test_a_slow_answer_is_no_failure_while_engines_work(
                     await asyncio.sleep(0.001)
                 assert readiness.status == "OK"
             await readiness.lost.wait()  # they stand still
+
+    watched(use)
+
+
+@pytest.mark.parametrize("error", [TritonFailed(), TimeoutError()])
+def test_statistics_that_do_not_come_are_no_standstill(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Two times unknown is not twice the same."""
+    monkeypatch.setattr("gateway.triton.readiness.STALL_TIMEOUT_S", 0.01)
+
+    async def statistics() -> list[ModelStatistics]:
+        raise error
+
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(triton, "statistics", statistics)
+            triton.delay_s = 60
+            tried = len(triton.inputs)
+            while len(triton.inputs) < tried + 3:
+                await asyncio.sleep(0.001)
+            assert readiness.status == "OK"
+        await readiness.lost.wait()
+
+    watched(use)
+
+
+def test_a_model_of_somebody_elses_is_an_error_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        triton = FakeTriton()
+        triton.model_error = UnknownModel("The model is somebody else's.")
+        readiness = Readiness(triton, 0.001)  # type: ignore[arg-type]
+        assert readiness.status == "LOADING"
+        async with in_background(readiness.watch()), asyncio.timeout(5):
+            while triton.asked_for_model < 4:
+                await asyncio.sleep(0.001)
+            assert readiness.status == "ERROR"
+            triton.model_error = None  # ours is loaded in its place
+            await readiness.ready.wait()
+            assert readiness.status == "OK"
+
+    asyncio.run(main())
+    assert caplog.text.count("The model is somebody else's.") == 1
+
+
+def test_a_surprise_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        triton.model_error = KeyError("surprise")
+        while "Trying Triton failed and is tried again" not in caplog.text:
+            await asyncio.sleep(0.001)
+        triton.model_error = TritonFailed()
+        await readiness.lost.wait()
+        triton.model_error = None
+        await readiness.ready.wait()
 
     watched(use)
 
@@ -116,7 +172,7 @@ def test_no_sign_of_life_is_a_failure_whatever_a_trial_may_take(
     monkeypatch.setattr("gateway.triton.readiness.LIVE_TIMEOUT_S", 0.01)
 
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
-        with readiness.request():
+        with readiness.learn_from_request():
             triton.is_frozen, triton.delay_s = True, 60
             await readiness.lost.wait()
         triton.is_frozen, triton.delay_s = False, 0
@@ -136,7 +192,7 @@ def test_a_slow_answer_is_no_failure_when_a_request_came_since(
         while len(triton.inputs) == tried:
             await asyncio.sleep(0.001)
         monkeypatch.setattr(readiness, "_busy_timeout_s", 60)
-        with readiness.request():
+        with readiness.learn_from_request():
             while len(triton.inputs) == tried + 1:  # the trial beside it
                 await asyncio.sleep(0.001)
             assert readiness.status == "OK"
@@ -149,7 +205,7 @@ def test_nothing_is_tried_while_requests_succeed() -> None:
         tried = len(triton.inputs)
         for _ in range(20):
             await asyncio.sleep(0.01)
-            with readiness.request():
+            with readiness.learn_from_request():
                 pass
         assert len(triton.inputs) == tried
 
@@ -159,7 +215,7 @@ def test_nothing_is_tried_while_requests_succeed() -> None:
 def test_a_doubt_is_looked_into_at_once() -> None:
     async def use(triton: FakeTriton, readiness: Readiness) -> None:
         triton.error = TritonFailed()
-        with pytest.raises(TritonFailed), readiness.request():
+        with pytest.raises(TritonFailed), readiness.learn_from_request():
             raise triton.error
         await readiness.lost.wait()
 

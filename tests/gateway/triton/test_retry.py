@@ -1,11 +1,17 @@
-"""A request whose connection to Triton broke is sent once more; nothing else is."""
+"""A request is sent again when its Triton is lost, and for nothing else."""
 
 import asyncio
 
 import httpx
 import pytest
 
-from gateway.errors import ConnectionLost, InsufficientCapacity, TritonFailed, UpscaleError
+from gateway.errors import (
+    InsufficientCapacity,
+    TritonFailed,
+    TritonLost,
+    TritonRefused,
+    UpscaleError,
+)
 from gateway.triton.client import OnProgress, Upscaled, UpscaleInputs
 from gateway.triton.readiness import Readiness
 from tests.gateway.test_app import FakeTriton, post, run
@@ -35,14 +41,17 @@ def let_fail(triton: FakeTriton, errors: list[UpscaleError]) -> list[UpscaleInpu
 @pytest.mark.parametrize(
     ("errors", "attempts", "status"),
     [
-        ([ConnectionLost()], 2, 200),
-        ([ConnectionLost(), ConnectionLost()], 2, 503),
+        ([TritonLost()], 2, 200),
+        ([TritonLost(), TritonLost()], 2, 503),
+        ([TritonRefused(), TritonRefused(), TritonRefused()], 4, 200),
+        ([TritonRefused(), TritonLost(), TritonRefused()], 4, 200),
+        ([TritonLost(), TritonRefused(), TritonLost()], 3, 503),
         ([InsufficientCapacity()], 1, 429),
-        ([ConnectionLost(), InsufficientCapacity()], 2, 429),
+        ([TritonLost(), InsufficientCapacity()], 2, 429),
         ([TritonFailed()], 1, 503),
     ],
 )
-def test_only_a_broken_connection_is_tried_again_and_only_once(
+def test_what_a_triton_may_end_of_is_tried_once_more_and_a_refusal_again_and_again(
     errors: list[UpscaleError], attempts: int, status: int
 ) -> None:
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
@@ -61,7 +70,7 @@ def test_only_a_broken_connection_is_tried_again_and_only_once(
 def test_a_retry_waits_no_longer_than_the_request_may() -> None:
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()  # and nobody watches: it stays lost
-        requests = let_fail(triton, [ConnectionLost()])
+        requests = let_fail(triton, [TritonLost()])
         response = await post(client)
         assert response.status_code == 504
         assert len(requests) == 1

@@ -4,10 +4,7 @@ import re
 from pathlib import Path
 
 from gateway.errors import (
-    STATUSES,
     BodyTooLarge,
-    ErrorAnswers,
-    ErrorProfile,
     ImageTooLarge,
     InsufficientCapacity,
     InvalidImage,
@@ -20,8 +17,9 @@ from gateway.errors import (
     UploadTimeout,
     UpscaleError,
 )
+from gateway.http.error_answers import STATUSES, ErrorAnswers, ErrorProfile
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 INVALID_FIELD = "a form field is missing or of the wrong type"  # FastAPI's own 422
 TOO_LARGE = "an image of too many pixels, a body of too many bytes"
 BUSY = 'busy; the message contains "insufficient capacity", `Retry-After` is set'

@@ -1,0 +1,122 @@
+"""The fields of a request to /upscale: the one description of them, their limits and defaults.
+
+Limits that hold for every model are in the served document and answered 422; what the served model
+or the settings decide is checked with `check_against`, and answered 400.
+"""
+
+import secrets
+from typing import Annotated
+
+import numpy as np
+from fastapi import File, UploadFile
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from gateway.errors import InvalidRequest
+from gateway.images.write import OutputFormat
+from gateway.triton.client import ServedModel, UpscaleInputs
+from stages.errors import NoSafetyChecker
+from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS
+
+MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
+
+
+class UpscaleFields(BaseModel):
+    """All but the image. The first six and their descriptions are the contract's."""
+
+    prompt: Annotated[
+        str,
+        Field(
+            description="Text prompt(s) to guide upscaled image generation.",
+            min_length=1,  # FastAPI takes an empty field for a missing one
+        ),
+    ]
+    model_id: Annotated[
+        str, Field(description="Hugging Face model ID used for upscaled image generation.")
+    ] = ""
+    safety_check: Annotated[
+        bool,
+        Field(
+            description="Perform a safety check to estimate if generated images could be"
+            " offensive or harmful."
+        ),
+    ] = True
+    seed: Annotated[
+        int | None,
+        Field(description="Seed for random number generation.", ge=MIN_SEED, le=MAX_SEED),
+    ] = None
+    num_inference_steps: Annotated[
+        int,
+        Field(
+            description="Number of denoising steps. More steps usually lead to higher quality"
+            " images but slower inference. Modulated by strength.",
+            json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
+        ),
+    ] = DEFAULT_INFERENCE_STEPS
+    negative_prompt: Annotated[
+        str, Field(description="Text that the image should not show; needs guidance.")
+    ] = ""
+    guidance_scale: Annotated[
+        float | None,
+        Field(
+            description="How strongly the prompt guides; 1 and below turn guidance off."
+            " Unset, the model's default.",
+            ge=0,
+            le=100,
+            allow_inf_nan=False,
+        ),
+    ] = None
+    noise_level: Annotated[
+        int | None,
+        Field(
+            description="Noise added to the input before it is upscaled; more lets the model"
+            " invent more. Unset, the model's default.",
+            ge=0,
+        ),
+    ] = None
+    output_format: Annotated[
+        OutputFormat, Field(description="File format of the result; png loses nothing.")
+    ] = "png"
+
+    def check_against(self, model: ServedModel, max_prompt_chars: int) -> None:
+        """Raises InvalidRequest for what the served model cannot do and for long prompts."""
+        for name, prompt in (("prompt", self.prompt), ("negative_prompt", self.negative_prompt)):
+            if len(prompt) > max_prompt_chars:
+                raise InvalidRequest(
+                    f"{name} has {len(prompt)} characters; at most {max_prompt_chars} are allowed."
+                )
+        if self.model_id not in ("", model.model_id):
+            raise InvalidRequest(
+                f"pipeline configured with {model.model_id} but called with {self.model_id}."
+            )
+        if self.num_inference_steps > MAX_INFERENCE_STEPS:
+            raise InvalidRequest(
+                f"num_inference_steps is {self.num_inference_steps};"
+                f" at most {MAX_INFERENCE_STEPS} are allowed."
+            )
+        if self.noise_level is not None and self.noise_level > model.max_noise_level:
+            raise InvalidRequest(
+                f"noise_level is {self.noise_level}; at most {model.max_noise_level} is allowed."
+            )
+        if self.safety_check and not model.has_safety_checker:
+            raise InvalidRequest(str(NoSafetyChecker()))
+
+    def inputs(self, image: NDArray[np.uint8], model: ServedModel) -> UpscaleInputs:
+        """What Triton is asked for, the model's defaults filled in. image: RGB uint8 [H, W, 3]."""
+        steps, guidance_scale = self.num_inference_steps, self.guidance_scale
+        return UpscaleInputs(
+            image=image,
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            seed=secrets.randbits(32) if self.seed is None else self.seed,
+            num_inference_steps=steps if steps >= 1 else model.num_inference_steps,
+            guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
+            noise_level=model.noise_level if self.noise_level is None else self.noise_level,
+            safety_check=self.safety_check,
+        )
+
+
+class UpscaleForm(UpscaleFields):
+    """As multipart/form-data, with the image as a file."""
+
+    image: Annotated[UploadFile, File(description="Uploaded image to modify with the pipeline.")]

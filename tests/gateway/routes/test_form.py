@@ -1,0 +1,49 @@
+"""What a form asks for, against the model that is served."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gateway.errors import InvalidRequest
+from gateway.routes.form import UpscaleFields
+from stages.errors import NoSafetyChecker
+from tests.gateway.test_app import MODEL
+
+IMAGE = np.zeros((8, 8, 3), np.uint8)
+WITH_CHECKER = replace(MODEL, has_safety_checker=True)
+
+
+def test_what_is_left_out_is_the_models() -> None:
+    inputs = UpscaleFields(prompt="x", num_inference_steps=0).inputs(IMAGE, MODEL)
+    assert inputs.num_inference_steps == MODEL.num_inference_steps
+    assert inputs.guidance_scale == MODEL.guidance_scale
+    assert inputs.noise_level == MODEL.noise_level
+
+
+def test_zero_is_not_left_out() -> None:
+    fields = UpscaleFields(prompt="x", seed=0, guidance_scale=0, noise_level=0)
+    inputs = fields.inputs(IMAGE, MODEL)
+    assert (inputs.seed, inputs.guidance_scale, inputs.noise_level) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prompt": "x" * 11}, "prompt has 11 characters; at most 10 are allowed."),
+        ({"negative_prompt": "x" * 11}, "negative_prompt has 11 characters"),
+        ({"model_id": "other"}, "pipeline configured with model but called with other."),
+        ({"num_inference_steps": 1001}, "num_inference_steps is 1001; at most 1000 are allowed."),
+        ({"noise_level": 351}, "noise_level is 351; at most 350 is allowed."),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{message}"):
+        UpscaleFields(**{"prompt": "x", **fields}).check_against(WITH_CHECKER, 10)
+
+
+def test_a_check_without_a_checker_is_refused_in_the_stages_words() -> None:
+    UpscaleFields(prompt="x").check_against(WITH_CHECKER, 10)
+    with pytest.raises(InvalidRequest, match=str(NoSafetyChecker())):
+        UpscaleFields(prompt="x").check_against(MODEL, 10)
