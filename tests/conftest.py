@@ -1,18 +1,47 @@
 """Real servers over tiny models, and real photographs, shared by every test that asks."""
 
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from embedded.default_repository import default_repository
-from tests.server import Server
+from tests import leftovers
+from tests.repositories import demo_repository, exported
+from tests.server import Server, wait_until
 from tests.tiny_pipeline import write
 
-ROOT = Path(__file__).parent.parent
-WITHOUT_SAFETY_CHECKER = "wide"
+TESTS = Path(__file__).parent
+SERVERS = {"checkpoints", "repositories", "servers", "server", "demo_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For pytest-xdist: a file runs in one worker, and those with servers come first.
+
+    Each worker has a small server of its own. Tests of one that takes longer to start say
+    `xdist_group`, so that only one worker has it.
+    """
+    for item in items:
+        if "demo_server" in fixtures(item):
+            item.add_marker(pytest.mark.xdist_group("demo"))
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+    items.sort(key=lambda item: SERVERS.isdisjoint(fixtures(item)))
+
+
+def fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_stays_behind() -> Iterator[None]:
+    """No process and no shared memory of ours outlives the tests."""
+    began = time.time()
+    leftovers.mark()
+    yield
+    wait_until(lambda: not list(leftovers.processes()), 10)
+    assert list(leftovers.files()) == []
+    leftovers.remove_environments(began)
 
 
 @pytest.fixture(scope="session")
@@ -33,36 +62,33 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def repositories(
     checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
-    """The repository that `upscale export` makes of a tiny checkpoint."""
-    folder = tmp_path_factory.mktemp("repositories")
+    """The repository that `upscale export` makes of a tiny checkpoint, by its name in EXPORTS.
 
-    def repository(architecture: str) -> Path:
-        path = folder / architecture
-        if not path.exists():
-            command = [sys.executable, "-m", "cli", "export"]
-            command += ["--model", str(checkpoints(architecture)), "--output", str(path)]
-            command += ["--precision", "fp32"]  # what diffusers' pixels need, with a GPU too
-            if architecture == WITHOUT_SAFETY_CHECKER:
-                command += ["--safety-checker", "none"]
-            subprocess.run(command, cwd=ROOT, check=True)
-        return path
+    Nobody may change it: it is kept for the next run. Copy it.
+    """
+    ready: dict[str, Path] = {}
+
+    def repository(name: str) -> Path:
+        if name not in ready:
+            ready[name] = exported(name, checkpoints, tmp_path_factory.mktemp("export"))
+        return ready[name]
 
     return repository
 
 
 @pytest.fixture(scope="session")
 def servers(repositories: Callable[[str], Path]) -> Iterator[Callable[[str], Server]]:
-    """A running `upscale serve` by its model's architecture; all end with the session."""
+    """A running `upscale serve` by its repository's name; all end with the session."""
     running: dict[str, Server] = {}
 
-    def server(architecture: str) -> Server:
-        if architecture not in running:
-            running[architecture] = Server(repositories(architecture)).start()
-        return running[architecture]
+    def server(name: str) -> Server:
+        if name not in running:
+            running[name] = Server(repositories(name)).start()
+        return running[name]
 
     yield server
     for started in running.values():
-        started.stop()
+        started.kill()
 
 
 @pytest.fixture(scope="session")
@@ -73,5 +99,5 @@ def server(servers: Callable[[str], Server]) -> Server:
 @pytest.fixture(scope="session")
 def demo_server() -> Iterator[Server]:
     """A running `upscale serve` with the model that is shipped."""
-    with Server(default_repository(print)) as server:
+    with Server(demo_repository()) as server:
         yield server

@@ -30,7 +30,9 @@ def pad(image: Image.Image) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-@pytest.mark.parametrize("architecture", ["narrow", "wide"])
+@pytest.mark.parametrize(
+    "architecture", ["narrow", pytest.param("wide", marks=pytest.mark.xdist_group("wide"))]
+)
 @pytest.mark.parametrize("guidance_scale", [1.0, 9.0])
 @pytest.mark.parametrize(
     ("name", "width", "height"), [("astronaut", 64, 64), ("coffee", 80, 48), ("cat", 97, 61)]

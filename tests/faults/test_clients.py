@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.raw_http import answer, connection, form, head, is_cut, request
 from tests.photographs import file_of, photograph
-from tests.server import Gateway, Server, wait_until
+from tests.server import Gateway, Server, gateway_before, wait_until
 
 SMALL = file_of(photograph("rocket", 16, 16))
 LARGE = file_of(photograph("rocket", 64, 64))
@@ -24,8 +24,7 @@ def gateway(server: Server) -> Iterator[Gateway]:
     """One that has little patience and works on one request at a time."""
     patience = str(TIMEOUT_S)
     settings = {"UPLOAD_TIMEOUT_S": patience, "CLIENT_TIMEOUT_S": patience, "MAX_IN_PROGRESS": "1"}
-    with Gateway(server.triton_url, **settings) as gateway:
-        wait_until(lambda: gateway.url and gateway.get("/readyz").status_code == 200, 30)
+    with gateway_before(server, **settings) as gateway:
         yield gateway
 
 

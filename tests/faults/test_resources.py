@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from embedded.triton import free_port
 from tests.faults.confined import Confined, ConfinedGateway, fill
 from tests.faults.parts import IMAGE, WHOLE_S, part_of
 from tests.photographs import file_of, photograph
@@ -79,14 +80,6 @@ def test_a_full_disk_keeps_what_is_there_and_takes_the_next_when_there_is_room(
         assert gateway.post(IMAGE, **FIELDS).status_code == 200
 
 
-@pytest.fixture
-def bucket_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def bucket_at(port: int) -> dict[str, str]:
     """The environment of a gateway whose results go there."""
     keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"}
@@ -94,10 +87,11 @@ def bucket_at(port: int) -> dict[str, str]:
 
 
 def test_a_store_that_is_down_fails_the_request_and_one_that_is_back_serves_the_next(
-    server: Server, bucket_port: int
+    server: Server,
 ) -> None:
     from moto.server import ThreadedMotoServer
 
+    bucket_port = free_port()
     with Gateway(server.triton_url, **bucket_at(bucket_port)) as gateway:
         wait_until(lambda: is_healthy(gateway), 60)
         assert refusal(gateway) == NOT_STORED
