@@ -41,7 +41,8 @@ EXPORTS = {
     "narrow": Export("narrow"),
     "wide": Export("wide", ("--safety-checker", "none")),
     "flagging": Export("narrow", flags=True),
-    "compiled": Export("narrow", ("--engine", "unet=aoti", "--engine", "vae_decoder=aoti")),
+    # An engine that denoise runs and one that Triton runs; the text encoder compiles fastest.
+    "compiled": Export("narrow", ("--engine", "unet=aoti", "--engine", "text_encoder=aoti")),
 }
 
 

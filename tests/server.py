@@ -36,8 +36,8 @@ HTTP = httpx.Client(
 class Server:
     """One server on free ports. What it prints is kept in `output`.
 
-    A context manager that kills it, which takes no time; `stop` is for tests of its end. It makes no
-    trials for /health after the first, unless a test says otherwise: they would be among what
+    A context manager that kills it, which takes no time; `stop` is for tests of its end. It makes
+    no trials for /health after the first, unless a test says otherwise: they would be among what
     tests count.
     """
 

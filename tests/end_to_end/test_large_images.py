@@ -64,8 +64,8 @@ def test_past_the_cap_the_answer_names_cap_and_size(server: Server, size: tuple[
 
 def test_tiles_leave_no_seams(demo_server: Server) -> None:
     """The demo model's tiled picture against diffusers', which is made in one piece."""
-    image = photograph("coffee", 200, 160)
-    steps = 8
+    image = photograph("coffee", 160, 72)
+    steps = 4
     output = load_pipeline(CHECKPOINT)(
         prompt="",
         image=image,
@@ -93,12 +93,11 @@ def test_what_never_fits_into_the_memory_budget_is_refused_with_the_reason(
         assert small.upscale(file_of(photograph("cat", 136, 40)), num_inference_steps=1)
 
 
-@pytest.mark.parametrize("budget", ["3", "lots"])
 def test_a_memory_budget_that_cannot_be_used_stops_the_start_and_is_named(
-    repositories: Callable[[str], Path], budget: str
+    repositories: Callable[[str], Path],
 ) -> None:
-    server = Server(repositories("narrow"), MEMORY_BUDGET_MB=budget)
+    server = Server(repositories("narrow"), MEMORY_BUDGET_MB="lots")
     with pytest.raises(AssertionError, match="did not start"):
         server.start()
     assert server.stop() == 1
-    assert f"MEMORY_BUDGET_MB={budget}: " in "".join(server.output)
+    assert "MEMORY_BUDGET_MB=lots: " in "".join(server.output)
