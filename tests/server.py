@@ -107,7 +107,7 @@ class Server:
     def kill(self) -> None:
         """End it at once with all that it has started, and remove what they leave."""
         parts: list[psutil.Process] = []
-        logs: list[Path] = []
+        logs = [Path(name) for name in re.findall(r"\S+\.log", "".join(self.output))]
         if self.process.poll() is None:
             process = psutil.Process(self.process.pid)
             process.suspend()  # so that it starts nothing more
