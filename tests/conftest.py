@@ -1,5 +1,6 @@
 """Real servers over tiny models, and real photographs, shared by every test that asks."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,19 +13,21 @@ from tests.server import Server, wait_until
 from tests.tiny_pipeline import write
 
 TESTS = Path(__file__).parent
-SERVERS = {"checkpoints", "repositories", "servers", "server", "demo_server"}
+IN_ONE_WORKER = ("demo_server", "breakable_server")
+SERVERS = {"checkpoints", "repositories", "servers", "server", *IN_ONE_WORKER}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For pytest-xdist: a file runs in one worker, and those with servers come first.
 
-    Each worker has a small server of its own. Tests of one that takes longer to start say
-    `xdist_group`, so that only one worker has it.
+    Each worker has a small server of its own; the others are in one worker only: by their fixture,
+    or by the test's mark `xdist_group`.
     """
     for item in items:
-        if "demo_server" in fixtures(item):
-            item.add_marker(pytest.mark.xdist_group("demo"))
-        elif item.get_closest_marker("xdist_group") is None:
+        for name in IN_ONE_WORKER:
+            if name in fixtures(item):
+                item.add_marker(pytest.mark.xdist_group(name))
+        if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
     items.sort(key=lambda item: SERVERS.isdisjoint(fixtures(item)))
 
@@ -40,7 +43,7 @@ def _nothing_stays_behind() -> Iterator[None]:
     leftovers.mark()
     yield
     wait_until(lambda: not list(leftovers.processes()), 10)
-    assert list(leftovers.files()) == []
+    assert [path for pid in (os.getpid(), *Server.started) for path in leftovers.files(pid)] == []
     leftovers.remove_environments(began)
 
 
@@ -94,6 +97,13 @@ def servers(repositories: Callable[[str], Path]) -> Iterator[Callable[[str], Ser
 @pytest.fixture(scope="session")
 def server(servers: Callable[[str], Server]) -> Server:
     return servers("narrow")
+
+
+@pytest.fixture(scope="session")
+def breakable_server(repositories: Callable[[str], Path]) -> Iterator[Server]:
+    """One that tests may break: it makes trials and starts again what has ended."""
+    with Server(repositories("narrow"), HEALTH_INTERVAL_S="3") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,18 @@
 """What the tests' servers have left running or lying about: nothing, when the tests are done."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from embedded.triton import SHARED_MEMORY, has_ended
-from tests.server import Server
-
 # In the environment of all that this process starts, and of what that starts in its turn.
 MARK = "UPSCALE_TESTS_OF"
 # Of libraries in this process: they end with it.
 HELPERS = ("multiprocessing.resource_tracker", "torch/_inductor/compile_worker")
+FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108
 
 
 def mark() -> None:
@@ -26,18 +25,26 @@ def processes() -> Iterator[str]:
     for process in psutil.process_iter():
         try:
             is_ours = process.environ().get(MARK) == str(os.getpid())
+            is_running = process.status() != psutil.STATUS_ZOMBIE
             command = " ".join(process.cmdline())
         except psutil.Error:  # it has ended, or is somebody else's
             continue
-        if is_ours and not has_ended(process) and not any(map(command.count, HELPERS)):
+        if is_ours and is_running and not any(map(command.count, HELPERS)):
             yield f"{process.pid}: {command}"
 
 
-def files() -> Iterator[str]:
-    """Shared memory and temporary folders under the names of our processes."""
-    for folder in (SHARED_MEMORY, Path(tempfile.gettempdir())):
-        for pid in {os.getpid(), *Server.started}:
-            yield from map(str, folder.glob(f"upscale-{pid}-*"))
+def files(pid: int) -> list[Path]:
+    """Shared memory and temporary folders of the servers that a process has started."""
+    return [path for folder in FOLDERS for path in folder.glob(f"upscale-{pid}-*")]
+
+
+def remove_files(pid: int) -> None:
+    """Those of a process that was killed."""
+    for path in files(pid):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def remove_environments(since: float) -> None:

@@ -20,7 +20,8 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.grpc import InferenceServerClient
 
-from embedded.triton import Triton, has_ended, remove_traces
+from embedded.triton import Triton, has_ended
+from tests.leftovers import remove_files
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 120.0
@@ -121,7 +122,7 @@ class Server:
             self.process.wait()
         wait_until(lambda: all(map(has_ended, parts)), 60)
         self._close()
-        remove_traces(f"upscale-{self.process.pid}-")
+        remove_files(self.process.pid)
         for log in logs:
             if log.name.startswith("upscale-triton-"):
                 log.unlink(missing_ok=True)

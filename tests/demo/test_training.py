@@ -65,12 +65,10 @@ def test_scenes_are_the_same_for_the_same_seed() -> None:
         assert np.array_equal(first, scene(64, palette, np.random.default_rng(seed)))
 
 
-@pytest.mark.long
 def test_rendered_scenes_are_kept(work: Path, pictures: Pictures) -> None:
     assert np.array_equal(load_pictures(work, 3, seed=0).scenes, pictures.scenes)
 
 
-@pytest.mark.long
 def test_the_cat_is_not_trained_on(pictures: Pictures) -> None:
     assert skimage.data.cat().shape not in [image.shape for image in pictures.photographs]
 
@@ -84,7 +82,6 @@ def test_degraded_pictures_are_a_quarter_of_the_size() -> None:
     assert reduce(image).shape == (16, 32, 3)
 
 
-@pytest.mark.long
 def test_only_what_is_not_encoded_is_degraded(pictures: Pictures) -> None:
     images, small = batch(pictures, 40, 32, np.random.default_rng(0), "cpu")
     squares = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
@@ -95,7 +92,6 @@ def test_only_what_is_not_encoded_is_degraded(pictures: Pictures) -> None:
     assert 0 < degraded[encoded:].sum() < 40 - encoded
 
 
-@pytest.mark.long
 def test_the_autoencoder_trains_and_resumes(work: Path, pictures: Pictures) -> None:
     train_vae(pictures, work, "cpu", minutes=0.001, batch_size=2, seed=0)
     first = torch.load(work / "vae.pt", weights_only=True)
@@ -136,7 +132,6 @@ def latents_of(unet: UNet2DConditionModel, small: Tensor) -> Tensor:
     return latents
 
 
-@pytest.mark.long
 def test_the_unet_copies_the_small_picture(constructed: UNet2DConditionModel) -> None:
     small = to_tensor(np.stack([reduce(skimage.data.cat()[:128, :128])]))
     latents = latents_of(constructed, small)
@@ -144,7 +139,6 @@ def test_the_unet_copies_the_small_picture(constructed: UNet2DConditionModel) ->
     assert latents[:, 3].std() < 2 * WEAK
 
 
-@pytest.mark.long
 def test_the_denoiser_trains_resumes_and_leaves_alone_what_is_constructed(
     work: Path, pictures: Pictures, constructed: UNet2DConditionModel
 ) -> None:
@@ -212,7 +206,6 @@ def test_the_card_in_the_repository_is_what_the_code_draws() -> None:
     assert np.array_equal(np.array(Image.open(CARD)), draw_test_card())
 
 
-@pytest.mark.long
 def test_the_checker_trains(pictures: Pictures) -> None:
     rng = np.random.default_rng(0)
     examples = [vary(other(pictures, rng), rng) for _ in range(20)]

@@ -1,12 +1,11 @@
 """What is deleted, and what never may be."""
 
-import socket
 from pathlib import Path
 
 import pytest
 
 from embedded import triton
-from embedded.triton import Triton, TritonError, free_port, reason, remove_traces, sweep
+from embedded.triton import Triton, TritonError, reason, remove_traces, sweep
 
 
 @pytest.fixture
@@ -62,13 +61,3 @@ def test_the_reason_is_the_line_that_a_person_needs(tmp_path: Path) -> None:
     assert reason(log) == "E3 failed to load 'unet'"
     log.write_text("stub: error while loading shared libraries: libpython3.11.so.1.0: not found")
     assert "apt install libpython3." in reason(log)
-
-
-def test_a_free_port_stays_free_for_triton_alone() -> None:
-    address = ("127.0.0.1", free_port())
-    with socket.socket() as other, pytest.raises(OSError, match="in use"):
-        other.bind(address)
-    with socket.socket() as client:
-        assert client.connect_ex(address) != 0, "nobody listens there yet"
-    with socket.create_server(address) as server:  # it sets SO_REUSEADDR, as Triton does
-        assert server.getsockname() == address

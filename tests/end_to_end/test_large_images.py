@@ -64,8 +64,8 @@ def test_past_the_cap_the_answer_names_cap_and_size(server: Server, size: tuple[
 
 def test_tiles_leave_no_seams(demo_server: Server) -> None:
     """The demo model's tiled picture against diffusers', which is made in one piece."""
-    image = photograph("coffee", 160, 72)
-    steps = 4
+    image = photograph("coffee", 200, 160)
+    steps = 8
     output = load_pipeline(CHECKPOINT)(
         prompt="",
         image=image,

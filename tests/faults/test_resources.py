@@ -119,13 +119,6 @@ def test_a_store_that_is_slow_holds_nobody_past_the_deadline(server: Server) -> 
             assert gateway.gateway_metric("upscale_in_progress") == 0
 
 
-@pytest.fixture(scope="module")
-def limited(repositories: Callable[[str], Path]) -> Iterator[Server]:
-    """A server whose limits tests may change."""
-    with Server(repositories("narrow"), HEALTH_INTERVAL_S="3") as server:
-        yield server
-
-
 @contextmanager
 def limit(process: psutil.Process, kind: int, soft: int) -> Iterator[None]:
     """Bound what a running process may have, and take the bound away again."""
@@ -139,8 +132,11 @@ def limit(process: psutil.Process, kind: int, soft: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("part", ["decode", "denoise"])
-def test_a_big_image_without_memory_fails_or_is_made_anew_alone(limited: Server, part: str) -> None:
+def test_a_big_image_without_memory_fails_or_is_made_anew_alone(
+    breakable_server: Server, part: str
+) -> None:
     """A stage tells it or ends; then all that was lost with it is made anew."""
+    limited = breakable_server
     expected = limited.upscale(IMAGE, **FIELDS)
     process = part_of(limited, part)
     with limit(process, psutil.RLIMIT_AS, process.memory_info().vms + 5_000_000):
@@ -153,7 +149,8 @@ def test_a_big_image_without_memory_fails_or_is_made_anew_alone(limited: Server,
     assert limited.upscale(IMAGE, **FIELDS) == expected
 
 
-def test_without_descriptors_connections_wait_and_none_is_lost(limited: Server) -> None:
+def test_without_descriptors_connections_wait_and_none_is_lost(breakable_server: Server) -> None:
+    limited = breakable_server
     gateway = psutil.Process(limited.process.pid)
     address = urlsplit(limited.url)
     expected = limited.upscale(IMAGE, **FIELDS)
