@@ -17,6 +17,7 @@ IN_ONE_WORKER = ("demo_server", "breakable_server")
 SERVERS = {"checkpoints", "repositories", "servers", "server", *IN_ONE_WORKER}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For pytest-xdist: a file runs in one worker, and those with servers come first.
 
