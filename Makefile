@@ -15,7 +15,7 @@ run: venv
 	@exec $(BIN)/upscale serve
 
 test: javascript-sdk perf-analyzer check
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # What `make test` leaves out: hours, one test at a time. Before a release, and when what it covers
 # has changed.

@@ -12,29 +12,13 @@ from tests.repositories import demo_repository, exported
 from tests.server import Server, wait_until
 from tests.tiny_pipeline import write
 
-TESTS = Path(__file__).parent
-IN_ONE_WORKER = ("demo_server", "breakable_server")
-SERVERS = {"checkpoints", "repositories", "servers", "server", *IN_ONE_WORKER}
+SERVERS = {"checkpoints", "repositories", "servers", "server", "breakable_server", "demo_server"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For pytest-xdist: a file runs in one worker, and those with servers come first.
-
-    Each worker has a small server of its own; the others are in one worker only: by their fixture,
-    or by the test's mark `xdist_group`.
-    """
-    for item in items:
-        for name in IN_ONE_WORKER:
-            if name in fixtures(item):
-                item.add_marker(pytest.mark.xdist_group(name))
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
-    items.sort(key=lambda item: SERVERS.isdisjoint(fixtures(item)))
-
-
-def fixtures(item: pytest.Item) -> list[str]:
-    return getattr(item, "fixturenames", [])
+    """Files whose tests need a server come first: with two workers, short ones fill the end."""
+    with_server = {item.path for item in items if SERVERS & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path not in with_server)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,8 +39,7 @@ CASES = [
 
 def wide(case: tuple[float, str, int, int]) -> Any:
     """The last case, which is guided and padded, stands for all in the short run."""
-    marks = [pytest.mark.xdist_group("wide"), *([] if case == CASES[-1] else [pytest.mark.long])]
-    return pytest.param("wide", *case, marks=marks)
+    return pytest.param("wide", *case, marks=[] if case == CASES[-1] else [pytest.mark.long])
 
 
 @pytest.mark.parametrize(

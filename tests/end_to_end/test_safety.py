@@ -28,7 +28,6 @@ def test_flags_and_does_not_black_out(repositories: Callable[[str], Path], serve
         assert media["url"] == unasked["url"] == passed["url"]
 
 
-@pytest.mark.xdist_group(WITHOUT_SAFETY_CHECKER)
 def test_without_a_checker_a_check_is_refused(servers: Callable[[str], Server]) -> None:
     unchecked = servers(WITHOUT_SAFETY_CHECKER)
     assert not (unchecked.repository / "safety_checker").exists()
