@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
-# How many tests run at once; each worker has a small server of its own.
+# How many files of tests run at once; each worker starts the servers that its files need, once.
 WORKERS ?= 2
 # What pytest is to print or to run beside, as `make test TESTS=--durations=10`.
 TESTS ?=
