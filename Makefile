@@ -20,7 +20,7 @@ test: javascript-sdk perf-analyzer check
 # What `make test` leaves out: hours, one test at a time. Before a release, and when what it covers
 # has changed.
 test-long: javascript-sdk perf-analyzer
-	$(BIN)/python -m pytest -m "long or images" $(TESTS)
+	$(BIN)/python -m pytest -m "long or images or training" $(TESTS)
 
 # What the images install, held against package registries; when a lock or a Dockerfile has changed.
 check-images: venv
