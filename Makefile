@@ -3,15 +3,28 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
+# How many files of tests run at once; each worker starts the servers that its files need, once.
+WORKERS ?= 2
+# What pytest is to print or to run beside, as `make test TESTS=--durations=10`.
+TESTS ?=
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-faults test-training check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit
+.PHONY: run test test-long test-faults test-training check-images check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit
 run: venv
 	@exec $(BIN)/upscale serve
 
 test: javascript-sdk perf-analyzer check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# What `make test` leaves out: hours, one test at a time. Before a release, and when what it covers
+# has changed.
+test-long: venv-test javascript-sdk perf-analyzer
+	$(BIN)/python -m pytest -m "long or images or training" $(TESTS)
+
+# What the images install, held against package registries; when a lock or a Dockerfile has changed.
+check-images: venv-test
+	$(BIN)/python -m pytest -m images $(TESTS)
 
 # What breaks the running server on purpose, the long cases and the half hour of mixed load too.
 test-faults: venv-test
@@ -25,7 +38,7 @@ check: venv-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy cli client gateway stages export embedded demo benchmarks tests --exclude embedded/backends
-	@for model in $(MODELS); do echo "mypy $$model"; $(BIN)/mypy $$model || exit 1; done
+	@printf '%s\n' $(MODELS) | xargs -n 1 -P 2 $(BIN)/mypy
 
 format: venv-test
 	$(BIN)/ruff format .

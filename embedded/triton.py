@@ -190,10 +190,17 @@ class Triton:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port of 127.0.0.1 that nobody is given but who asks for it, while this process lives.
+
+    Its socket stays bound and never listens: the kernel hands the port to no other bind or connect,
+    who connects is refused, and a server that sets SO_REUSEADDR, as Triton does, can have it.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = int(holder.getsockname()[1])
+        holder.detach()  # not closed
+        return port
 
 
 def end_with_parent() -> None:

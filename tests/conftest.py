@@ -1,18 +1,35 @@
 """Real servers over tiny models, and real photographs, shared by every test that asks."""
 
-import subprocess
-import sys
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from embedded.default_repository import default_repository
-from tests.server import Server
+from tests import leftovers
+from tests.repositories import demo_repository, exported
+from tests.server import Server, wait_until
 from tests.tiny_pipeline import write
 
-ROOT = Path(__file__).parent.parent
-WITHOUT_SAFETY_CHECKER = "wide"
+SERVERS = {"checkpoints", "repositories", "servers", "server", "breakable_server", "demo_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests need a server come first: with two workers, short ones fill the end."""
+    with_server = {item.path for item in items if SERVERS & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path not in with_server)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_stays_behind() -> Iterator[None]:
+    """No process and no shared memory of ours outlives the tests."""
+    began = time.time()
+    leftovers.mark()
+    yield
+    wait_until(lambda: not list(leftovers.processes()), 10)
+    assert [path for pid in (os.getpid(), *Server.started) for path in leftovers.files(pid)] == []
+    leftovers.remove_environments(began)
 
 
 @pytest.fixture(scope="session")
@@ -33,36 +50,33 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def repositories(
     checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
-    """The repository that `upscale export` makes of a tiny checkpoint."""
-    folder = tmp_path_factory.mktemp("repositories")
+    """The repository that `upscale export` makes of a tiny checkpoint, by its name in EXPORTS.
 
-    def repository(architecture: str) -> Path:
-        path = folder / architecture
-        if not path.exists():
-            command = [sys.executable, "-m", "cli", "export"]
-            command += ["--model", str(checkpoints(architecture)), "--output", str(path)]
-            command += ["--precision", "fp32"]  # what diffusers' pixels need, with a GPU too
-            if architecture == WITHOUT_SAFETY_CHECKER:
-                command += ["--safety-checker", "none"]
-            subprocess.run(command, cwd=ROOT, check=True)
-        return path
+    Nobody may change it: it is kept for the next run. Copy it.
+    """
+    ready: dict[str, Path] = {}
+
+    def repository(name: str) -> Path:
+        if name not in ready:
+            ready[name] = exported(name, checkpoints, tmp_path_factory.mktemp("export"))
+        return ready[name]
 
     return repository
 
 
 @pytest.fixture(scope="session")
 def servers(repositories: Callable[[str], Path]) -> Iterator[Callable[[str], Server]]:
-    """A running `upscale serve` by its model's architecture; all end with the session."""
+    """A running `upscale serve` by its repository's name; all end with the session."""
     running: dict[str, Server] = {}
 
-    def server(architecture: str) -> Server:
-        if architecture not in running:
-            running[architecture] = Server(repositories(architecture)).start()
-        return running[architecture]
+    def server(name: str) -> Server:
+        if name not in running:
+            running[name] = Server(repositories(name)).start()
+        return running[name]
 
     yield server
     for started in running.values():
-        started.stop()
+        started.kill()
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +85,14 @@ def server(servers: Callable[[str], Server]) -> Server:
 
 
 @pytest.fixture(scope="session")
+def breakable_server(repositories: Callable[[str], Path]) -> Iterator[Server]:
+    """One that tests may break: it makes trials and starts again what has ended."""
+    with Server(repositories("narrow"), HEALTH_INTERVAL_S="3") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def demo_server() -> Iterator[Server]:
     """A running `upscale serve` with the model that is shipped."""
-    with Server(default_repository(print)) as server:
+    with Server(demo_repository()) as server:
         yield server

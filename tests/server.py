@@ -10,13 +10,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.grpc import InferenceServerClient
+
+from embedded.triton import Triton, has_ended
+from tests.leftovers import remove_files
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 120.0
@@ -32,9 +37,12 @@ HTTP = httpx.Client(
 class Server:
     """One server on free ports. What it prints is kept in `output`.
 
-    It makes no trials for /health after the first, unless a test says otherwise: they would be
-    among what tests count.
+    A context manager that kills it, which takes no time; `stop` is for tests of its end. It makes
+    no trials for /health after the first, unless a test says otherwise: they would be among what
+    tests count.
     """
+
+    started: ClassVar[set[int]] = set()  # process ids
 
     _ready = r"Upscaling at (\S+)/upscale"
 
@@ -54,11 +62,11 @@ class Server:
         try:
             return self.start()
         except AssertionError:
-            self.stop()
+            self.kill()
             raise
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.kill()
 
     def start(self) -> Self:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
@@ -70,6 +78,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.add(self.process.pid)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         wait_until(lambda: self.url or self.process.poll() is not None, START_TIMEOUT_S)
@@ -89,15 +98,40 @@ class Server:
                 self.url = found[1]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """End it; returns its exit status."""
+        """Ask it to end; returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         status = self.process.wait(60)
+        self._close()
+        return status
+
+    def kill(self) -> None:
+        """End it at once with all that it has started, and remove what they leave."""
+        parts: list[psutil.Process] = []
+        logs = [Path(name) for name in re.findall(r"\S+\.log", "".join(self.output))]
+        if self.process.poll() is None:
+            process = psutil.Process(self.process.pid)
+            process.suspend()  # so that it starts nothing more
+            parts = process.children(recursive=True)
+            for triton in process.children():
+                with suppress(OSError):
+                    logs.append(Path(f"/proc/{triton.pid}/fd/1").readlink())
+                with suppress(ProcessLookupError):
+                    os.killpg(triton.pid, signal.SIGKILL)  # and its stubs
+            process.kill()
+            self.process.wait()
+        wait_until(lambda: all(map(has_ended, parts)), 60)
+        self._close()
+        remove_files(self.process.pid)
+        for log in logs:
+            if log.name.startswith("upscale-triton-"):
+                log.unlink(missing_ok=True)
+
+    def _close(self) -> None:
         self._reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
         self._log.close()
-        return status
 
     def post(self, image: bytes, **fields: Any) -> httpx.Response:
         data = {key: str(value) for key, value in {"prompt": "a photo", **fields}.items()}
@@ -151,11 +185,30 @@ class Gateway(Server):
 
     _ready = r"The gateway is at (\S+);"
 
-    def __init__(self, triton_url: str, **environment: str) -> None:
+    def __init__(self, triton_url: str, metrics_url: str = "", **environment: str) -> None:
         super().__init__(Path(), TRITON_URL=triton_url, **environment)
+        self.triton_url, self.metrics_url = triton_url, metrics_url
 
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "cli", "gateway"]
+
+
+@contextmanager
+def gateway_before(server: Server, **environment: str) -> Iterator[Gateway]:
+    """A gateway with settings of its own before the Triton of a server: both serve at once."""
+    with Gateway(server.triton_url, server.metrics_url, **environment) as gateway:
+        wait_until(lambda: gateway.get("/readyz").status_code == 200, START_TIMEOUT_S)
+        yield gateway
+
+
+@contextmanager
+def killed(triton: Triton) -> Iterator[Triton]:
+    """A Triton without a gateway, started and in the end killed: `stop` is for tests of its end."""
+    try:
+        triton.start()
+        yield triton
+    finally:
+        triton.kill()
 
 
 def png_of(response: httpx.Response) -> bytes:

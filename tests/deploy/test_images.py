@@ -134,6 +134,7 @@ def test_the_gateway_has_no_torch() -> None:
     assert not packages & {"torch", "diffusers", "transformers", "onnxruntime", "triton"}
 
 
+@pytest.mark.images
 @pytest.mark.parametrize("name", ["triton", "export", "gateway", "build"])
 def test_a_lock_can_be_installed(name: str, tmp_path: Path) -> None:
     """For the image's Python, from the registry's own word; nothing is downloaded but metadata."""
@@ -205,6 +206,7 @@ class Installed(Gateway):
         return [str(self.folder / "upscale/bin/upscale"), "gateway"]
 
 
+@pytest.mark.images
 def test_the_gateway_starts_from_its_lock_alone(image: Path) -> None:
     server = Installed(f"127.0.0.1:{free_port()}", PYTHONPATH="", PYTHONDONTWRITEBYTECODE="1")
     server.folder = image
@@ -217,6 +219,7 @@ def test_the_gateway_starts_from_its_lock_alone(image: Path) -> None:
     assert not listed & {"torch", "pip", "setuptools"}
 
 
+@pytest.mark.images
 @pytest.mark.parametrize("command", ["bench", "serve"])
 def test_it_offers_only_what_it_can_do(image: Path, command: str) -> None:
     result = subprocess.run(
@@ -230,6 +233,7 @@ def test_it_offers_only_what_it_can_do(image: Path, command: str) -> None:
     assert f"No such command '{command}'" in result.stderr
 
 
+@pytest.mark.images
 @pytest.mark.parametrize("command", ["image", "download"])
 def test_the_chart_finds_its_other_commands_in_it(image: Path, command: str) -> None:
     result = subprocess.run(
@@ -246,6 +250,7 @@ def test_the_chart_finds_its_other_commands_in_it(image: Path, command: str) -> 
         )
 
 
+@pytest.mark.images
 def test_the_gateways_image_is_small(image: Path) -> None:
     """What the last stage copies, and the base."""
     size = sum(

@@ -38,6 +38,7 @@ def test_the_table_of_licences_has_every_package(lock: Path) -> None:
         assert not re.search(r"\bA?GPL", licence.replace("LGPL", "")), f"{name} is under {licence}"
 
 
+@pytest.mark.images
 def test_the_sbom_lists_every_package_with_its_hashes(tmp_path: Path) -> None:
     command = ["make", "sbom", f"SBOM={tmp_path}"]
     subprocess.run(command, cwd=ROOT, check=True)

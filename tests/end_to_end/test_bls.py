@@ -8,7 +8,7 @@ from tritonclient.grpc import InferenceServerClient
 from embedded.triton import Triton
 from export.manifest import record
 from tests.photographs import file_of, photograph
-from tests.server import Server, wait_until
+from tests.server import Server, killed, wait_until
 from tests.unet_parameter import set_unet
 
 IMAGE = file_of(photograph("coffee", 64, 48))
@@ -42,6 +42,6 @@ def test_pixels_and_calls_are_the_same(server: Server, tmp_path: Path) -> None:
 def test_another_word_is_refused_at_the_start(server: Server, tmp_path: Path) -> None:
     repository = repository_with(server, tmp_path / "wrong", "gpu")
     log = tmp_path / "log"
-    with Triton(repository, log) as triton:
+    with killed(Triton(repository, log)) as triton:
         wait_until(lambda: triton.ended() is not None, 60)
     assert 'The parameter unet of denoise is gpu: it must be "denoise" or "bls".' in log.read_text()

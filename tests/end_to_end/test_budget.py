@@ -7,21 +7,16 @@ meant, or where it is better now, write the new one there.
 import asyncio
 import gc
 import json
-import sys
-import threading
 import tracemalloc
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-import gateway
 from gateway.app import create_app
 from gateway.settings import Settings
 from gateway.triton.client import TritonClient
@@ -34,7 +29,6 @@ BUDGET: dict[str, float] = json.loads(Path(__file__).with_name("budget.json").re
 NOISE = 0.01
 SIDE, STEPS, SCALE = 64, 5, 4
 RESULT_BYTES = (SCALE * SIDE) ** 2 * 3
-GATEWAY = str(Path(str(gateway.__file__)).parent)
 SMALL, LONG = file_of(photograph("cat", SIDE, SIDE)), file_of(photograph("cat", 160, 8))
 
 
@@ -51,7 +45,6 @@ def counted(server: Server) -> dict[str, float]:
         "bytes to Triton": sent,
         "bytes from Triton": received,
         "memory of the gateway, in results": asyncio.run(peak_memory(server)) / RESULT_BYTES,
-        "lines of the gateway": asyncio.run(count_lines(server)),
     }
 
 
@@ -93,35 +86,6 @@ async def peak_memory(server: Server) -> int:
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-
-
-async def count_lines(server: Server) -> int:
-    """Lines of gateway/ that run for one request, in every thread."""
-    lines = 0
-    lock = threading.Lock()
-
-    def count(_: FrameType, event: str, __: Any) -> Any:
-        nonlocal lines
-        if event == "line":
-            with lock:
-                lines += 1
-        return count
-
-    def trace(frame: FrameType, _: str, __: Any) -> Any:
-        return count if frame.f_code.co_filename.startswith(GATEWAY) else None
-
-    async with gateway_to(server.triton_url) as app:
-        await post(app)
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())  # of traced threads
-        before = sys.gettrace()
-        threading.settrace(trace)
-        sys.settrace(trace)
-        try:
-            await post(app)
-        finally:
-            sys.settrace(before)
-            threading.settrace(before)
-    return lines
 
 
 @asynccontextmanager

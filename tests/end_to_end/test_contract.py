@@ -11,7 +11,6 @@ from tests.photographs import file_of, photograph, pixels_of
 from tests.server import Server
 
 CONTRACT = Path(__file__).parent.parent / "contract.yaml"
-ORIGINAL = Path(__file__).parents[3] / "shared" / "openapi.yaml"
 
 
 def missing(expected: Any, actual: Any, path: str = "") -> list[str]:
@@ -37,19 +36,6 @@ def test_contract_is_contained(server: Server) -> None:
     for about_the_server_itself in ("info", "servers"):
         del contract[about_the_server_itself]
     assert missing(contract, server.get("/openapi.json").json()) == []
-
-
-def test_contract_is_the_original() -> None:
-    if ORIGINAL.exists():  # beside the checkout where the contract is kept
-        assert CONTRACT.read_bytes() == ORIGINAL.read_bytes()
-    assert "/upscale" in yaml.safe_load(CONTRACT.read_text())["paths"]
-
-
-def test_missing_finds_differences() -> None:
-    assert missing({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}) == []
-    assert missing({"a": {"b": 1}}, {"a": {}}) == [".a.b is missing"]
-    assert missing({"a": True}, {"a": "True"}) != []
-    assert missing({"a": [1, 2]}, {"a": [2]}) == [".a lacks 1"]
 
 
 def test_answer(server: Server) -> None:

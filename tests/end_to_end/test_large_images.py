@@ -121,12 +121,11 @@ def test_what_never_fits_into_the_memory_budget_is_refused_with_the_reason(
         assert small.upscale(file_of(photograph("cat", 136, 40)), num_inference_steps=1)
 
 
-@pytest.mark.parametrize("budget", ["3", "lots"])
 def test_a_memory_budget_that_cannot_be_used_stops_the_start_and_is_named(
-    repositories: Callable[[str], Path], budget: str
+    repositories: Callable[[str], Path],
 ) -> None:
-    server = Server(repositories("narrow"), MEMORY_BUDGET_MB=budget)
+    server = Server(repositories("narrow"), MEMORY_BUDGET_MB="lots")
     with pytest.raises(AssertionError, match="did not start"):
         server.start()
     assert server.stop() == 1
-    assert f"MEMORY_BUDGET_MB={budget}: " in "".join(server.output)
+    assert "MEMORY_BUDGET_MB=lots: " in "".join(server.output)

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, Request, expect, sync_playwright
 
 from tests.photographs import file_of, photograph, pixels_of
-from tests.server import Server, wait_until
+from tests.server import Server, gateway_before, wait_until
 
 SIDE = 48
 PHOTOGRAPH: FilePayload = {
@@ -241,12 +241,12 @@ def test_a_cancel_ends_the_work(server: Server, open_page: Open) -> None:
 
 
 def test_a_token_is_asked_for_and_kept_for_the_tab(
-    repositories: Callable[[str], Path], open_page: Open, tmp_path: Path
+    server: Server, open_page: Open, tmp_path: Path
 ) -> None:
     """With the other settings that the page meets: results as links, all of HTTP's statuses."""
     settings = {"AUTH_TOKEN": "secret", "MEDIA": "local", "MEDIA_DIR": str(tmp_path)}
-    with Server(repositories("narrow"), ERROR_PROFILE="http", **settings) as server:
-        page = open_page(server, is_quiet=False)
+    with gateway_before(server, ERROR_PROFILE="http", **settings) as gateway:
+        page = open_page(gateway, is_quiet=False)
         choose(page, 2)
         expect(page.get_by_label("Token")).to_be_hidden()
         submit(page)

@@ -1,34 +1,23 @@
 """The safety checker's way: flagged, passed, not asked, not there."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import CLIPImageProcessorPil
 from tritonclient.utils import InferenceServerException
 
-from tests.conftest import WITHOUT_SAFETY_CHECKER
 from tests.end_to_end.test_ensemble import infer
 from tests.photographs import file_of, photograph
-from tests.server import ROOT, Server
-from tests.tiny_pipeline import make_safety_checker
+from tests.repositories import WITHOUT_SAFETY_CHECKER
+from tests.server import Server
 
 IMAGE = file_of(photograph("cat", 16, 16))
 
 
-def test_flags_and_does_not_black_out(
-    checkpoints: Callable[[str], Path], server: Server, tmp_path: Path
-) -> None:
+def test_flags_and_does_not_black_out(repositories: Callable[[str], Path], server: Server) -> None:
     """A checker that flags everything changes the flag and not the picture."""
-    make_safety_checker(threshold=-1.0).save_pretrained(tmp_path / "checker")
-    CLIPImageProcessorPil().save_pretrained(tmp_path / "checker")
-    command = [sys.executable, "-m", "cli", "export", "--model", str(checkpoints("narrow"))]
-    command += ["--output", str(tmp_path / "out"), "--safety-checker", str(tmp_path / "checker")]
-    subprocess.run(command, cwd=ROOT, check=True)
-    with Server(tmp_path / "out") as flagging:
+    with Server(repositories("flagging")) as flagging:
         fields = {"seed": 1, "num_inference_steps": 2}
         media = flagging.post(IMAGE, **fields).json()["images"][0]
         assert media["nsfw"] is True

@@ -10,7 +10,7 @@ import pytest
 
 from embedded.triton import Triton
 from tests.photographs import file_of, photograph
-from tests.server import Gateway, wait_until
+from tests.server import Gateway, killed, wait_until
 
 NAME = "tritons.test"
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
@@ -28,13 +28,8 @@ def tritons(
     second = Triton(
         repositories("narrow"), folder / "second.log", first.grpc_port, address=ADDRESSES[1]
     )
-    try:
-        first.start()
-        second.start()
+    with killed(first), killed(second):
         yield [first, second]
-    finally:
-        first.stop()
-        second.stop()
 
 
 class NamedGateway(Gateway):
@@ -88,7 +83,7 @@ def test_load_moves_with_the_tritons(tritons: list[Triton], tmp_path: Path) -> N
         assert set(requests(4)) == {expected}
         assert served(gateway, second) - before_second == 4
 
-        first.stop()
+        first.kill()
         first.start()
         wait_until(lambda: served(gateway, first) > 0, 60)
         before_first = served(gateway, first)

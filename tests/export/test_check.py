@@ -13,21 +13,27 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from export import check
 from export.checkpoint import load_checkpoint
+from export.engine_choice import Engine
 from export.networks import NETWORKS
 
 FIGURE = re.compile(r"\d+\.\d")
 
 
+@pytest.mark.parametrize(
+    "engines",
+    [(Engine.ONNX, Engine.TENSORRT), pytest.param(tuple(Engine), marks=pytest.mark.long)],
+    ids=["without a compiler", "all"],
+)
 def test_every_engine_is_built_verified_and_timed_or_says_why_not(
-    checkpoints: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    checkpoints: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, engines: tuple[Engine, ...]
 ) -> None:
     """With the text encoder, the quickest to compile."""
     monkeypatch.setattr(check, "networks_of", lambda _: NETWORKS[:1])
     checkpoint = load_checkpoint(str(checkpoints("narrow")), None, "none", None)
-    table = check.check_engines(checkpoint, Progress(disable=True))
+    table = check.check_engines(checkpoint, Progress(disable=True), engines)
     columns = [list(column.cells) for column in table.columns]
     rows = {(row[1], row[2]): row for row in zip(*columns, strict=True)}
-    assert len(rows) == 9
+    assert len(rows) == 3 * len(engines)
     for engine, precision in (
         ("onnx", "fp32"),
         ("onnx", "fp16"),
@@ -35,6 +41,8 @@ def test_every_engine_is_built_verified_and_timed_or_says_why_not(
         ("aoti", "fp16"),
         ("aoti", "bf16"),
     ):
+        if engine not in engines:
+            continue
         _, _, _, error, allowed, *milliseconds, why = rows[engine, precision]
         assert float(str(error)) <= float(str(allowed)), precision
         assert all(FIGURE.fullmatch(str(cell)) for cell in milliseconds)

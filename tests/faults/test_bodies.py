@@ -188,7 +188,8 @@ def mutated(body: bytes, random: np.random.Generator) -> bytes:
 @unended
 @pytest.mark.parametrize("times", [500, pytest.param(20_000, marks=pytest.mark.long)])
 def test_mutated_forms(times: int) -> None:
-    random = np.random.default_rng(times)
+    """Others in every run; a failure shows the form."""
+    random = np.random.default_rng()
 
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()
@@ -202,10 +203,10 @@ def test_mutated_forms(times: int) -> None:
     run(use)
 
 
-@pytest.mark.parametrize("times", [100, pytest.param(3000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [50, pytest.param(3000, marks=pytest.mark.long)])
 def test_mutated_requests(served: Server, times: int) -> None:
     """On the wire: what is no request gets 400, what is half of one nothing."""
-    random = np.random.default_rng(times)
+    random = np.random.default_rng()
     good = request(SMALL, num_inference_steps=1)
     for _ in range(times):
         content = mutated(good, random)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embedded.triton import Triton
 from tests.faults.parts import IMAGE
-from tests.server import Gateway, png_of, wait_until
+from tests.server import Gateway, killed, png_of, wait_until
 from tests.unet_parameter import set_unet
 
 UNET = Path(__file__).with_name("unet_out_of_memory.py")
@@ -26,7 +26,7 @@ def test_each_request_of_a_call_gets_one_clean_error_and_the_next_call_works(
     set_unet(repository, "bls")
     fields = {"num_inference_steps": 30, "seed": 1}
     with (
-        Triton(repository, tmp_path / "log") as triton,
+        killed(Triton(repository, tmp_path / "log")) as triton,
         Gateway(triton.url, HEALTH_INTERVAL_S="3") as gateway,
         ThreadPoolExecutor(8) as pool,
     ):

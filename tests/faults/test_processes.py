@@ -64,6 +64,7 @@ def started(repositories: Callable[[str], Path]) -> Iterator[Whole]:
     with Server(repository, HEALTH_INTERVAL_S="3") as server:
         whole = Whole(server, time.monotonic() - began)
         yield whole
+        assert server.stop() == 0
     wait_until(lambda: not any(process.is_running() for process in whole.seen), 10)
     assert left_behind(server) == []
     assert all(is_free(url) for url in (server.url, server.triton_url, server.metrics_url))

@@ -22,7 +22,7 @@ from gateway.triton.readiness import Readiness
 from tests.faults.raw_http import answer, connection
 from tests.gateway.test_app import FakeTriton, post, run
 from tests.photographs import file_of, photograph
-from tests.server import Gateway, Server, wait_until
+from tests.server import Gateway, Server, gateway_before, wait_until
 
 SMALL = file_of(photograph("cat", 16, 16))
 TOKEN, KEY, PROMPT, NEGATIVE = "tok-é-5e5a3e", "key-77aa11", "prompt-c0ffee", "negative-facade"
@@ -42,8 +42,7 @@ def guarded(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "MEDIA_DIR": str(tmp_path_factory.mktemp("media")),
         "MEDIA_KEY": KEY,
     }
-    with Gateway(server.triton_url, **settings) as gateway:
-        wait_until(lambda: gateway.url and gateway.get("/readyz").status_code == 200, 30)
+    with gateway_before(server, **settings) as gateway:
         yield gateway
 
 

@@ -1,0 +1,88 @@
+"""The repositories that tests serve: exported once, then kept in .cache until a source changes."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from transformers import CLIPImageProcessorPil
+
+from embedded.default_repository import CACHE, default_repository, fingerprint
+from stages.machine import describe
+from tests import tiny_pipeline
+
+ROOT = Path(__file__).parent.parent
+FOLDER = CACHE / "tests"
+WITHOUT_SAFETY_CHECKER = "wide"
+
+
+@dataclass(frozen=True)
+class Export:
+    """What `upscale export` is asked for. flags: the safety checker finds something everywhere."""
+
+    architecture: str
+    options: tuple[str, ...] = ()
+    flags: bool = False
+
+    @property
+    def key(self) -> str:
+        """Changes with anything that the repository depends on."""
+        machine = describe("aoti", "cpu") if any("aoti" in word for word in self.options) else {}
+        sources = fingerprint() + Path(tiny_pipeline.__file__).read_text() + sys.version
+        return hashlib.sha256(f"{self}{machine}{sources}".encode()).hexdigest()[:16]
+
+
+EXPORTS = {
+    "narrow": Export("narrow"),
+    "wide": Export("wide", ("--safety-checker", "none")),
+    "flagging": Export("narrow", flags=True),
+    # An engine that denoise runs and one that Triton runs; the text encoder compiles fastest.
+    "compiled": Export("narrow", ("--engine", "unet=aoti", "--engine", "text_encoder=aoti")),
+}
+
+
+def exported(name: str, checkpoint: Callable[[str], Path], scratch: Path) -> Path:
+    """The repository of this name. scratch: where a safety checker may be written.
+
+    Whoever else wants it, as the other worker of pytest-xdist, waits until it is there.
+    """
+    export = EXPORTS[name]
+    folder = FOLDER / f"{name}-{export.key}"
+    repository = folder / name
+    with _lock(name):
+        if not repository.exists():
+            for old in FOLDER.glob(f"{name}-*"):
+                shutil.rmtree(old)
+            folder.mkdir()
+            command = [sys.executable, "-m", "cli", "export", "--output", str(repository)]
+            command += ["--model", str(checkpoint(export.architecture)), *export.options]
+            command += ["--precision", "fp32"]  # what diffusers' pixels need, with a GPU too
+            if export.flags:
+                command += ["--safety-checker", str(_flagging_checker(scratch))]
+            subprocess.run(command, cwd=ROOT, check=True)
+    return repository
+
+
+def demo_repository() -> Path:
+    """That of the model that is shipped, as `upscale serve` makes it."""
+    with _lock("demo"):
+        return default_repository(print)
+
+
+@contextmanager
+def _lock(name: str) -> Iterator[None]:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with FileLock(FOLDER / f"{name}.lock"):
+        yield
+
+
+def _flagging_checker(folder: Path) -> Path:
+    checker = folder / "checker"
+    tiny_pipeline.make_safety_checker(threshold=-1.0).save_pretrained(checker)
+    CLIPImageProcessorPil().save_pretrained(checker)
+    return checker
