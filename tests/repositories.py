@@ -13,7 +13,7 @@ from filelock import FileLock
 from transformers import CLIPImageProcessorPil
 
 from embedded.default_repository import CACHE, default_repository, fingerprint
-from stages.machine import describe
+from stages.machine import describe_machine
 from tests import tiny_pipeline
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +32,9 @@ class Export:
     @property
     def key(self) -> str:
         """Changes with anything that the repository depends on."""
-        machine = describe("aoti", "cpu") if any("aoti" in word for word in self.options) else {}
+        machine = (
+            describe_machine("aoti", "cpu") if any("aoti" in word for word in self.options) else {}
+        )
         sources = fingerprint() + Path(tiny_pipeline.__file__).read_text() + sys.version
         return hashlib.sha256(f"{self}{machine}{sources}".encode()).hexdigest()[:16]
 
