@@ -1,0 +1,20 @@
+"""GIF: the first frame on its canvas, which is clear where no frame is."""
+
+import numpy as np
+
+from gateway.images import pillow
+from gateway.images.picture import Bound, Picture
+
+
+def decode(content: bytes, bound: Bound) -> Picture:
+    """Raises InvalidImage for a broken file and what `bound` raises."""
+    image = pillow.open_image(content, "GIF")
+    width, height = image.size
+    bound(width, height)
+    left, top, right, bottom = image.tile[0].extents or (0, 0, width, height)
+    colour, alpha = pillow.samples_of(image)
+    if (right - left, bottom - top) != (width, height):
+        inside = np.zeros((height, width), np.uint8)
+        inside[top:bottom, left:right] = 255
+        alpha = inside if alpha is None else np.minimum(alpha, inside)
+    return Picture(colour, alpha)

@@ -1,0 +1,188 @@
+"""TIFF of every depth up to 16 bits.
+
+https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
+"""
+
+import struct
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.errors import InvalidImage
+from gateway.images import vips
+from gateway.images.colour import Description, Profile
+from gateway.images.cost import DAMAGED, MAX_PARTS, MAX_PROFILE_BYTES, MAX_SCANS, MAX_TILE_SIDE
+from gateway.images.directory import Directory, first_directory
+from gateway.images.exif import orientation_of, read_exif
+from gateway.images.jpeg import START_OF_SCAN
+from gateway.images.picture import Bound, Picture, Samples, split, unpremultiplied
+
+SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+CHANNELS, PLANES, TILE_WIDTH, TILE_LENGTH = 277, 284, 322, 323
+INK_SET, EXTRA, FORMAT, PROFILE = 332, 338, 339, 34675
+PLACES = (273, 279, 324, 325)  # of strips and tiles, and how many bytes each has
+COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}  # none, fax, LZW, JPEG, Deflate, PackBits
+JPEG = 7
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
+COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
+OTHERS = {4: "a mask", 8: "CIE L*a*b*", 9: "CIE L*a*b*", 10: "CIE L*a*b*", 32803: "a raw photograph",
+          32844: "LogL", 32845: "LogLuv", 34892: "a raw photograph"}  # fmt: skip
+UNSIGNED, SIGNED, UNKNOWN = 1, 2, 4
+PREMULTIPLIED, STRAIGHT = 1, 2
+SMALLER, MASK = 1, 4  # bits of SUBFILE
+ODD_BITS = (10, 12, 14)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a directory says of its samples. alpha: the number of its channel, or None."""
+
+    number: int
+    directory: Directory
+    bits: int
+    photometric: int
+    channels: int
+    signed: bool
+    alpha: int | None
+    premultiplied: bool
+
+
+def decode(content: bytes, bound: Bound) -> Picture:
+    """Raises InvalidImage for a broken file, for samples of no known meaning, what `bound` raises."""
+    number, directory = _page(content)
+    bound(directory.number(WIDTH, 0), directory.number(LENGTH, 0))
+    _check_cost(content, directory)
+    page = _meaning(number, directory)
+    colour, alpha = _planes(_samples(content, page), page)
+    icc = directory.data(PROFILE)[:MAX_PROFILE_BYTES]
+    descriptions: list[Description] = [Profile(icc)] if icc else []
+    _, colours = read_exif(content)
+    return Picture(colour, alpha, descriptions + colours, orientation_of(directory))
+
+
+def _page(content: bytes) -> tuple[int, Directory]:
+    """The first page that is no thumbnail and no mask; else the first."""
+    first = first_directory(content)
+    for number, directory in enumerate(first.following()):
+        if not directory.number(SUBFILE, 0) & (SMALLER | MASK):
+            return number, directory
+    return 0, first
+
+
+def _check_cost(content: bytes, directory: Directory) -> None:
+    for tag in PLACES:
+        if tag in directory.entries and directory.entries[tag].count > MAX_PARTS:
+            raise InvalidImage(f"The image has more than {MAX_PARTS} strips; save it anew.")
+    # A tile is decoded whole, however little of it lies in the picture.
+    for tag in (TILE_WIDTH, TILE_LENGTH):
+        if tag in directory.entries and not 0 < directory.number(tag, 0) <= MAX_TILE_SIDE:
+            raise InvalidImage("The image has very large tiles; save it without tiles.")
+    if sum(entry.size for entry in directory.entries.values()) > 2 * len(content):
+        raise InvalidImage(DAMAGED)  # or made to take memory, as tags share their bytes
+    parts = max(
+        (directory.entries[tag].count for tag in PLACES if tag in directory.entries), default=0
+    )
+    scans = content.count(START_OF_SCAN) if directory.number(COMPRESSION, 1) == JPEG else 0
+    if scans > MAX_SCANS + parts:
+        raise InvalidImage(f"The image has more than {MAX_SCANS} scans; save it without JPEG.")
+
+
+def _meaning(number: int, directory: Directory) -> Page:
+    """Raises InvalidImage when it is none that is known."""
+    compression, photometric = directory.number(COMPRESSION, 1), directory.number(PHOTOMETRIC, -1)
+    if compression not in COMPRESSIONS:
+        raise InvalidImage(
+            f"The TIFF's compression ({compression}) cannot be read; save it with LZW."
+        )
+    if photometric not in COLOURS:
+        what = OTHERS.get(photometric, f"of an unknown kind ({photometric})")
+        raise InvalidImage(f"The TIFF's colours are {what}; save it as RGB.")
+    channels, colours = directory.number(CHANNELS, 1), COLOURS[photometric]
+    bits, forms = directory.numbers(BITS) or (1,), directory.numbers(FORMAT) or (UNSIGNED,)
+    if len(set(bits)) > 1 or len(set(forms)) > 1 or channels < colours:
+        raise InvalidImage("The TIFF's channels are not alike, or too few; save it as RGB.")
+    if bits[0] == 32 or forms[0] not in (UNSIGNED, SIGNED, UNKNOWN):
+        raise InvalidImage(
+            f"The image has {bits[0]} bits per channel"
+            f"{'' if forms[0] in (UNSIGNED, SIGNED) else ' with a fraction'};"
+            " send one with 8 or 16 bits per channel."
+        )
+    signed = forms[0] == SIGNED
+    _check_depth(directory, bits[0], photometric, channels, signed)
+    extra = directory.numbers(EXTRA)
+    kinds = [kind for kind in extra if kind in (PREMULTIPLIED, STRAIGHT)]
+    alpha = colours + extra.index(kinds[0]) if kinds else None
+    if alpha is not None and alpha >= channels:
+        raise InvalidImage("The TIFF names more channels than it has; save it anew.")
+    premultiplied = bool(kinds) and kinds[0] == PREMULTIPLIED
+    return Page(number, directory, bits[0], photometric, channels, signed, alpha, premultiplied)
+
+
+def _check_depth(
+    directory: Directory, bits: int, photometric: int, channels: int, signed: bool
+) -> None:
+    few = bits in (1, 2, 4) and channels == 1
+    odd = bits in ODD_BITS and channels in (1, 3, 4) and directory.number(PLANES, 1) == 1
+    known = bits == 8 or (bits == 16 and photometric not in (PALETTE, YCBCR))
+    if odd and photometric in (PALETTE, CMYK, YCBCR):
+        odd = False
+    if not (few or odd or known) or (signed and (bits not in (8, 16) or photometric == PALETTE)):
+        raise InvalidImage(
+            f"The TIFF has {channels} channels of {bits} bits{' with a sign' if signed else ''}, which"
+            " cannot be read; save it with 8 or 16 bits per channel."
+        )
+    if photometric == CMYK and directory.number(INK_SET, 1) != 1:
+        raise InvalidImage("The TIFF's inks are not CMYK; save it as RGB.")
+
+
+def _samples(content: bytes, page: Page) -> NDArray[np.generic]:
+    """[H, W, C] as stored, but palettes and YCbCr are RGB and 10 to 14 bits are the upper of 16."""
+    if page.bits not in ODD_BITS:
+        return vips.load("tiff", _straight(content, page), page=page.number)
+    if page.number:
+        raise InvalidImage("The TIFF begins with a thumbnail; save it without.")
+    samples = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16:
+        raise InvalidImage(DAMAGED)
+    samples = np.asarray(samples).reshape(*samples.shape[:2], -1)
+    if samples.shape[2] >= 3:
+        samples[..., :3] = samples[..., 2::-1]
+    steps = (samples >> (16 - page.bits)).astype(np.uint32)
+    most = 2**page.bits - 1
+    return ((steps * 65535 + most // 2) // most).astype(np.uint16)
+
+
+def _straight(content: bytes, page: Page) -> bytes:
+    """The file with its alpha called straight: multiplied colours are restored here, not by vips."""
+    if not page.premultiplied:
+        return content
+    entry, order = page.directory.entries[EXTRA], ">" if content.startswith(b"M") else "<"
+    return (
+        content[: entry.place]
+        + struct.pack(f"{order}{entry.count}H", *[STRAIGHT] * entry.count)
+        + content[entry.place + entry.size :]
+    )
+
+
+def _planes(samples: NDArray[np.generic], page: Page) -> tuple[Samples, Samples | None]:
+    """From what is stored to 0 for black or no ink, and 255 or 65535 for the most."""
+    if page.signed:
+        wide = samples.dtype == np.int16
+        samples = (samples.astype(np.int32) + (32768 if wide else 128)).astype(
+            np.uint16 if wide else np.uint8
+        )
+    if samples.dtype not in (np.uint8, np.uint16):
+        raise InvalidImage(DAMAGED)
+    colours, alpha = COLOURS[page.photometric], page.alpha
+    if page.photometric == PALETTE:
+        # Grey palettes too become RGB, or with what is beside the colours one channel more.
+        alpha = None if alpha is None else alpha + 2
+        colours = 3
+    colour, opacity = split(samples, colours, alpha)
+    if page.photometric == WHITE_IS_ZERO and (page.signed or page.bits in ODD_BITS):
+        colour = np.iinfo(colour.dtype).max - colour  # libvips does it for the others
+    if page.premultiplied:
+        colour = unpremultiplied(colour, opacity)
+    return colour, opacity
