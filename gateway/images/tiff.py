@@ -14,7 +14,7 @@ from gateway.errors import InvalidImage
 from gateway.images import vips
 from gateway.images.colour import Description, Profile
 from gateway.images.cost import DAMAGED, MAX_PARTS, MAX_PROFILE_BYTES, MAX_SCANS, MAX_TILE_SIDE
-from gateway.images.directory import Directory, first_directory
+from gateway.images.directory import NUMBERS, ORIENTATION, Directory, first_directory
 from gateway.images.exif import orientation_of, read_exif
 from gateway.images.jpeg import START_OF_SCAN
 from gateway.images.picture import Bound, Picture, Samples, split, unpremultiplied
@@ -123,15 +123,21 @@ def _meaning(number: int, directory: Directory) -> Page:
 def _check_depth(
     directory: Directory, bits: int, photometric: int, channels: int, signed: bool
 ) -> None:
-    few = bits in (1, 2, 4) and channels == 1
-    odd = bits in ODD_BITS and channels in (1, 3, 4) and directory.number(PLANES, 1) == 1
-    known = bits == 8 or (bits == 16 and photometric not in (PALETTE, YCBCR))
-    if odd and photometric in (PALETTE, CMYK, YCBCR):
-        odd = False
-    if not (few or odd or known) or (signed and (bits not in (8, 16) or photometric == PALETTE)):
+    planes = directory.number(PLANES, 1) != 1 and channels > 1
+    if bits in (1, 2, 4):
+        known = channels == 1 and not signed
+    elif bits in ODD_BITS:  # by OpenCV, which mixes up planes
+        greys_or_rgb = photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB)
+        known = channels in (1, 3, 4) and greys_or_rgb and not signed and not planes
+    else:  # by libvips, which mixes up two planes
+        few = photometric in (PALETTE, YCBCR)
+        known = bits in ((8,) if few else (8, 16)) and not (signed and few)
+        known = known and not (planes and channels == 2)
+    if not known:
+        how = f"{' with a sign' if signed else ''}{' in planes' if planes else ''}"
         raise InvalidImage(
-            f"The TIFF has {channels} channels of {bits} bits{' with a sign' if signed else ''}, which"
-            " cannot be read; save it with 8 or 16 bits per channel."
+            f"The TIFF has {channels} channels of {bits} bits{how}, which cannot be read;"
+            " save it with 8 or 16 bits per channel."
         )
     if photometric == CMYK and directory.number(INK_SET, 1) != 1:
         raise InvalidImage("The TIFF's inks are not CMYK; save it as RGB.")
@@ -140,10 +146,10 @@ def _check_depth(
 def _samples(content: bytes, page: Page) -> NDArray[np.generic]:
     """[H, W, C] as stored, but palettes and YCbCr are RGB and 10 to 14 bits are the upper of 16."""
     if page.bits not in ODD_BITS:
-        return vips.load("tiff", _straight(content, page), page=page.number)
+        return vips.load("tiff", _neutral(content, page), page=page.number)
     if page.number:
         raise InvalidImage("The TIFF begins with a thumbnail; save it without.")
-    samples = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    samples = cv2.imdecode(np.frombuffer(_neutral(content, page), np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16:
         raise InvalidImage(DAMAGED)
     samples = np.asarray(samples).reshape(*samples.shape[:2], -1)
@@ -154,16 +160,23 @@ def _samples(content: bytes, page: Page) -> NDArray[np.generic]:
     return ((steps * 65535 + most // 2) // most).astype(np.uint16)
 
 
-def _straight(content: bytes, page: Page) -> bytes:
-    """The file with its alpha called straight: multiplied colours are restored here, not by vips."""
-    if not page.premultiplied:
-        return content
-    entry, order = page.directory.entries[EXTRA], ">" if content.startswith(b"M") else "<"
-    return (
-        content[: entry.place]
-        + struct.pack(f"{order}{entry.count}H", *[STRAIGHT] * entry.count)
-        + content[entry.place + entry.size :]
-    )
+def _neutral(content: bytes, page: Page) -> bytes:
+    """The file with the tags that decoders act on set to what needs no action: it is done here."""
+    changed = bytearray(content)
+    order = ">" if content.startswith(b"M") else "<"
+    numbers = {ORIENTATION: 1, EXTRA: STRAIGHT}
+    if page.photometric == WHITE_IS_ZERO:
+        numbers[PHOTOMETRIC] = BLACK_IS_ZERO
+    if page.channels == 1:
+        numbers[PLANES] = 1
+    for tag, number in numbers.items():
+        entry = page.directory.entries.get(tag)
+        if entry is None:
+            continue
+        if entry.kind in NUMBERS and entry.place + entry.size <= len(content):
+            form = f"{order}{entry.count}{NUMBERS[entry.kind]}"
+            struct.pack_into(form, changed, entry.place, *[number] * entry.count)
+    return bytes(changed)
 
 
 def _planes(samples: NDArray[np.generic], page: Page) -> tuple[Samples, Samples | None]:
@@ -181,8 +194,8 @@ def _planes(samples: NDArray[np.generic], page: Page) -> tuple[Samples, Samples 
         alpha = None if alpha is None else alpha + 2
         colours = 3
     colour, opacity = split(samples, colours, alpha)
-    if page.photometric == WHITE_IS_ZERO and (page.signed or page.bits in ODD_BITS):
-        colour = np.iinfo(colour.dtype).max - colour  # libvips does it for the others
+    if page.photometric == WHITE_IS_ZERO:
+        colour = np.iinfo(colour.dtype).max - colour
     if page.premultiplied:
         colour = unpremultiplied(colour, opacity)
     return colour, opacity

@@ -1,0 +1,69 @@
+"""`python -m tests.gateway.images.table`: docs/images.md, what became of every cell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from gateway.errors import InvalidImage
+from gateway.images.read import read_image
+from tests.gateway.images import cells
+from tests.gateway.images.cells import Cell
+from tests.gateway.images.chromium import drawn
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "images.md"
+BEGIN = "<!-- written by python -m tests.gateway.images.table -->\n"
+LIMIT = 2**20  # pixels
+
+
+@dataclass(frozen=True)
+class Result:
+    """pixels: what the gateway makes of the cell, or the sentence of its refusal."""
+
+    cell: Cell
+    pixels: NDArray[np.uint8] | str
+    drawn: NDArray[np.uint8] | None = None
+
+    def difference(self) -> float:
+        """From arithmetic, of 255; infinite where a picture is none or has another shape."""
+        return _difference(self.pixels, self.cell.expected)
+
+    def difference_from_chromium(self) -> float:
+        return _difference(self.pixels, self.drawn)
+
+
+def _difference(pixels: Any, expected: Any) -> float:
+    if isinstance(pixels, str) or expected is None or pixels.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(pixels - expected.astype(float)).max())
+
+
+def all_cells() -> Iterator[Cell]:
+    press = bytes(pyvips.Operation.call("profile_load", "cmyk"))
+    yield from cells.png_cells()
+    yield from cells.tiff_cells()
+    yield from cells.jpeg_cells(press)
+    yield from cells.webp_cells()
+    yield from cells.avif_cells()
+    yield from cells.other_cells()
+
+
+def read(cell: Cell) -> Result:
+    try:
+        return Result(cell, read_image(cell.content, LIMIT))
+    except InvalidImage as error:
+        return Result(cell, str(error))
+
+
+def read_and_drawn() -> list[Result]:
+    """Those cells that Chromium draws, with what it draws."""
+    compared = [cell for cell in all_cells() if cell.media_type and cell.expected is not None]
+    pictures = drawn([(cell.media_type, cell.content) for cell in compared])
+    return [
+        Result(cell, read(cell).pixels, picture)
+        for cell, picture in zip(compared, pictures, strict=True)
+    ]
