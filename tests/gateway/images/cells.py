@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,11 @@ TO_SRGB = {  # light in these primaries -> in sRGB's; http://www.brucelindbloom.
     "sRGB": np.eye(3),
     "P3": np.array([[1.22494, -0.22494, 0], [-0.04206, 1.04206, 0], [-0.01964, -0.07864, 1.09828]]),
     "2020": np.array(
-        [[1.66049, -0.58764, -0.07285], [-0.12455, 1.13290, -0.00835], [-0.01815, -0.10058, 1.11873]]
+        [
+            [1.66049, -0.58764, -0.07285],
+            [-0.12455, 1.13290, -0.00835],
+            [-0.01815, -0.10058, 1.11873],
+        ]
     ),
     "Adobe": np.array([[1.39836, -0.39836, 0], [0, 1, 0], [0, -0.04293, 1.04293]]),
 }
@@ -69,7 +74,10 @@ def numbers(*values: int) -> bytes:
 GREY_ICC, RGB_ICC = (files.icc_profile(space, 1.8) for space in (b"GRAY", b"RGB "))
 GAMMA = (b"gAMA", numbers(100_000))
 P3_PRIMARIES = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
-PROFILES = [Described("ICC, grey", power(1.8), icc=GREY_ICC), Described("ICC, RGB", power(1.8), "P3", icc=RGB_ICC)]
+PROFILES = [
+    Described("ICC, grey", power(1.8), icc=GREY_ICC),
+    Described("ICC, RGB", power(1.8), "P3", icc=RGB_ICC),
+]
 PNG_DESCRIBED = [
     Described("none"),
     *(replace(d, chunks=((b"iCCP", b"x\0\0" + zlib.compress(d.icc)), GAMMA)) for d in PROFILES),
@@ -150,9 +158,13 @@ def orientations(described: Described) -> tuple[int, ...]:
 def png_cells() -> Iterator[Cell]:
     grey = [("grey", 0, bits, alpha) for bits in (1, 2, 4, 8, 16) for alpha in ("", "tRNS")]
     rgb = [("RGB", 2, bits, alpha) for bits in (8, 16) for alpha in ("", "tRNS")]
-    alpha = [(name, kind, bits, "alpha") for name, kind in (("grey", 4), ("RGB", 6)) for bits in (8, 16)]
+    alpha = [
+        (name, kind, bits, "alpha") for name, kind in (("grey", 4), ("RGB", 6)) for bits in (8, 16)
+    ]
     palette = [("palette", 3, bits, alpha) for bits in (1, 2, 4, 8) for alpha in ("", "tRNS")]
-    for (name, colour_type, bits, alpha), described in product(grey + rgb + alpha + palette, PNG_DESCRIBED):
+    for (name, colour_type, bits, alpha), described in product(
+        grey + rgb + alpha + palette, PNG_DESCRIBED
+    ):
         if described.icc and ("grey" in described.name) != (name == "grey"):
             continue
         samples, shares, opacity, chunks = _png_samples(name, bits, alpha)
@@ -161,7 +173,9 @@ def png_cells() -> Iterator[Cell]:
             content = files.png(samples, bits, colour_type, *more)
             expected = None if described.refused else seen(shares, described, opacity, orientation)
             kind = f"PNG, {name}, {bits} bits" + (f", {alpha}" if alpha else "")
-            yield Cell(kind, described.name, orientation, content, expected, described.refused, "image/png")
+            yield Cell(
+                kind, described.name, orientation, content, expected, described.refused, "image/png"
+            )
 
 
 def _png_samples(name: str, bits: int, alpha: str) -> tuple[Array, Array, Array | None, list[Any]]:
@@ -209,15 +223,22 @@ def tiff_cells() -> Iterator[Cell]:
     for ((name, photometric), bits), alpha, signed in product(
         [*grey, *rgb, *cmyk], ("", "alpha", "premultiplied", "unspecified"), (False, True)
     ):
-        described = [NONE, PROFILES[name == "RGB"]] if photometric != 5 else [NONE]
-        for one, order, planes, orientation in product(described, "<>", (False, True), (1, 6)):
-            yield _tiff_cell(name, photometric, bits, alpha, signed, one, order, planes, orientation)
+        for order, planes, orientation in product("<>", (False, True), (1, 6)):
+            yield _tiff_cell(
+                name, photometric, bits, alpha, signed, NONE, order, planes, orientation
+            )
+        if photometric != 5:
+            profile = PROFILES[name == "RGB"]
+            yield _tiff_cell(name, photometric, bits, alpha, signed, profile, ">", False, 6)
     for bits, one, order in product((1, 2, 4, 8), (NONE, PROFILES[1]), "<>"):
         count = min(2**bits, 6)
         table = np.zeros((2**bits, 3), np.int64)
         table[:count] = COLOURS.reshape(-1, 3)[:count] * 257
         indices = patches(np.arange(6).reshape(2, 3) % count)
-        more: dict[int, Any] = {320: table.T.reshape(-1).tolist(), **({34675: one.icc} if one.icc else {})}
+        more: dict[int, Any] = {
+            320: table.T.reshape(-1).tolist(),
+            **({34675: one.icc} if one.icc else {}),
+        }
         content = files.tiff(indices[..., None], bits, 3, more, order=order)
         expected = seen(table[indices] / 65535, one, None)
         yield Cell(f"TIFF, palette, {bits} bits", one.name, 1, content, expected)
@@ -263,18 +284,31 @@ def _tiff_cell(
         samples, more[339] = samples - 2 ** (bits - 1), [2] * samples.shape[2]
     if described.icc:
         more[34675] = described.icc
-    content = files.tiff(samples, bits, photometric, more, order=order, planes=planes, deflate=planes)
+    content = files.tiff(
+        samples, bits, photometric, more, order=order, planes=planes, deflate=planes
+    )
     kind = ", ".join(
         [f"TIFF, {name}, {bits} bits", *([alpha] if alpha else []), *(["signed"] if signed else [])]
     )
     single = samples.shape[2] == 1
     odd = bits in (10, 12, 14)
-    readable = bits in (8, 16) or (odd and not (signed or photometric == 5)) or (bits < 8 and single and not signed)
+    readable = (
+        bits in (8, 16)
+        or (odd and not (signed or photometric == 5))
+        or (bits < 8 and single and not signed)
+    )
     channels = samples.shape[2]
     if (odd and ((planes and not single) or channels == 2)) or (planes and channels == 2):
         readable = False
     if not readable:
-        return Cell(kind + (", planes" if planes else ""), described.name, orientation, content, None, f"{bits} bits")
+        return Cell(
+            kind + (", planes" if planes else ""),
+            described.name,
+            orientation,
+            content,
+            None,
+            f"{bits} bits",
+        )
     if photometric == 5:
         rgb = (1 - shares[..., :3]) * (1 - shares[..., 3:])
         expected = composited(rgb, opacity, orientation)
@@ -297,11 +331,28 @@ def jpeg_cells(press: bytes) -> Iterator[Cell]:
             content = file_of(image, "JPEG", quality=100, subsampling=0, icc_profile=described.icc,
                               exif=b"Exif\0\0" + exif)  # fmt: skip
             # As it was stored: the loss is the encoder's.
-            shares = np.asarray(Image.open(io.BytesIO(content))).reshape(2 * PATCH, 3 * PATCH, -1) / 255
+            shares = (
+                np.asarray(Image.open(io.BytesIO(content))).reshape(2 * PATCH, 3 * PATCH, -1) / 255
+            )
             expected = seen(shares, described, None, orientation)
             media_type = "" if described.name == "EXIF R03" else "image/jpeg"
-            yield Cell(f"JPEG, {name}, 8 bits", described.name, orientation, content, expected, "", media_type)
-            yield Cell(f"JPEG, {name}, 12 bits", described.name, orientation, _of_12_bits(content), None, "12 bits")
+            yield Cell(
+                f"JPEG, {name}, 8 bits",
+                described.name,
+                orientation,
+                content,
+                expected,
+                "",
+                media_type,
+            )
+            yield Cell(
+                f"JPEG, {name}, 12 bits",
+                described.name,
+                orientation,
+                _of_12_bits(content),
+                None,
+                "12 bits",
+            )
     for described in (NONE, Described("ICC, CMYK", icc=press)):
         inks = Image.fromarray(patches(INKS).astype(np.uint8), "CMYK")
         content = file_of(inks, "JPEG", quality=100, subsampling=0, icc_profile=described.icc)
@@ -342,16 +393,32 @@ def avif_cells() -> Iterator[Cell]:
         content = file_of(image, "AVIF", quality=100, subsampling="4:4:4",
                           exif=b"Exif\0\0" + files.exif(orientation))  # fmt: skip
         place = content.index(b"colrnclx") + 8
-        content = content[:place] + b"".join(n.to_bytes(2, "big") for n in code) + content[place + 4 :]
+        content = (
+            content[:place] + b"".join(n.to_bytes(2, "big") for n in code) + content[place + 4 :]
+        )
         decoded = np.asarray(Image.open(io.BytesIO(content)))  # as stored: the encoder loses some
         opacity = decoded[..., 3] / 255 if alpha else None
-        expected = None if described.refused else seen(decoded[..., :3] / 255, described, opacity, orientation)
+        expected = (
+            None
+            if described.refused
+            else seen(decoded[..., :3] / 255, described, opacity, orientation)
+        )
         kind = "AVIF, RGB, 8 bits" + (", alpha" if alpha else "")
-        yield Cell(kind, described.name, orientation, content, expected, described.refused, "image/avif")
+        yield Cell(
+            kind, described.name, orientation, content, expected, described.refused, "image/avif"
+        )
     image = Image.fromarray(patches(COLOURS).astype(np.uint8))
     content = file_of(image, "AVIF", quality=100, subsampling="4:4:4", icc_profile=RGB_ICC)
     decoded = np.asarray(Image.open(io.BytesIO(content))) / 255
-    yield Cell("AVIF, RGB, 8 bits", "ICC, RGB", 1, content, seen(decoded, PROFILES[1], None), "", "image/avif")
+    yield Cell(
+        "AVIF, RGB, 8 bits",
+        "ICC, RGB",
+        1,
+        content,
+        seen(decoded, PROFILES[1], None),
+        "",
+        "image/avif",
+    )
 
 
 def other_cells() -> Iterator[Cell]:
@@ -361,9 +428,19 @@ def other_cells() -> Iterator[Cell]:
     palette.putdata(patches(np.arange(6).reshape(2, 3)).reshape(-1).tolist())
     shares = patches(COLOURS) / 255
     clear = patches((np.arange(6) != 2).astype(float).reshape(2, 3))
-    yield Cell("GIF, palette, 8 bits", "none", 1, file_of(palette, "GIF"), seen(shares, NONE, None), "", "image/gif")
+    yield Cell(
+        "GIF, palette, 8 bits",
+        "none",
+        1,
+        file_of(palette, "GIF"),
+        seen(shares, NONE, None),
+        "",
+        "image/gif",
+    )
     keyed = file_of(palette, "GIF", transparency=2)
-    yield Cell("GIF, palette, 8 bits, tRNS", "none", 1, keyed, seen(shares, NONE, clear), "", "image/gif")
+    yield Cell(
+        "GIF, palette, 8 bits, tRNS", "none", 1, keyed, seen(shares, NONE, clear), "", "image/gif"
+    )
     canvas = bytearray(file_of(palette, "GIF"))
     canvas[6:8] = (4 * PATCH).to_bytes(2, "little")
     wide = np.pad(shares, ((0, 0), (0, PATCH), (0, 0)), constant_values=1)
@@ -380,10 +457,13 @@ def bitmaps() -> Iterator[tuple[str, bytes, Array]]:
     yield "RGB, 8 bits", files.bmp(bgr.tobytes(), size, 24), seen(shares, NONE, None)
     yield ("RGB, 8 bits, a byte unused", files.bmp(np.concatenate([bgr, clear], 2).tobytes(), size, 32),
            seen(shares, NONE, None))  # fmt: skip
-    alpha = file_of(Image.fromarray(np.concatenate([patches(COLOURS), patches(OPACITY)[..., None]], 2).astype(np.uint8)),
-                    "BMP")  # fmt: skip
-    del alpha  # Pillow writes no masks
-    for name, masks in (("5 bits", (31 << 10, 31 << 5, 31)), ("5, 6 and 5 bits", (31 << 11, 63 << 5, 31))):
+    channels = b"".join((0xFF << shift).to_bytes(4, "little") for shift in (16, 8, 0, 24))
+    straight = files.bmp(np.concatenate([bgr, clear], 2).tobytes(), size, 32, 3, channels, 108)
+    yield "RGB, 8 bits, alpha", straight, seen(shares, NONE, patches(OPACITY) / 255)
+    for name, masks in (
+        ("5 bits", (31 << 10, 31 << 5, 31)),
+        ("5, 6 and 5 bits", (31 << 11, 63 << 5, 31)),
+    ):
         widths = [mask.bit_count() for mask in masks]
         few = [stored(COLOURS[..., c], widths[c]) for c in range(3)]
         pixels = sum(few[c] << ((masks[c] & -masks[c]).bit_length() - 1) for c in range(3))
@@ -391,23 +471,51 @@ def bitmaps() -> Iterator[tuple[str, bytes, Array]]:
         rest = b"".join(mask.to_bytes(4, "little") for mask in masks)
         part = patches(np.stack([few[c] / (2 ** widths[c] - 1) for c in range(3)], 2))
         yield f"RGB, {name}", files.bmp(rows, size, 16, 3, rest), seen(part, NONE, None)
-    table = b"".join(bytes(int(n) for n in colour[::-1]) + b"\0" for colour in COLOURS.reshape(-1, 3))
+    table = b"".join(
+        bytes(int(n) for n in colour[::-1]) + b"\0" for colour in COLOURS.reshape(-1, 3)
+    )
     indices = patches(np.arange(6).reshape(2, 3))[::-1]
-    for bits in (4, 8):
+    for bits, compression in ((4, 2), (8, 1)):
         rows = b"".join(files.packed(row, bits) for row in indices)
-        yield f"palette, {bits} bits", files.bmp(rows, size, bits, 0, table), seen(shares, NONE, None)
+        expected = seen(shares, NONE, None)
+        yield f"palette, {bits} bits", files.bmp(rows, size, bits, 0, table), expected
         runs = b"".join(_runs(row, bits) for row in indices) + b"\0\1"
-        yield f"palette, {bits} bits, RLE", files.bmp(runs, size, bits, 3 - bits // 4 if bits == 8 else 2, table), seen(
-            shares, NONE, None
+        yield (
+            f"palette, {bits} bits, RLE",
+            files.bmp(runs, size, bits, compression, table),
+            expected,
         )
     one = indices % 2
     rows = b"".join(files.packed(row, 1).ljust(4, b"\0") for row in one)
-    yield "palette, 1 bit", files.bmp(rows, size, 1, 0, table[:8]), seen(
-        COLOURS.reshape(-1, 3)[one[::-1]] / 255, NONE, None
-    )
+    expected = seen(COLOURS.reshape(-1, 3)[one[::-1]] / 255, NONE, None)
+    yield "palette, 1 bit", files.bmp(rows, size, 1, 0, table[:8]), expected
 
 
 def _runs(row: Array, bits: int) -> bytes:
     """Each patch a run, then the end of the line."""
     numbers = [int(row[x]) for x in range(0, len(row), PATCH)]
     return b"".join(bytes([PATCH, n * 17 if bits == 4 else n]) for n in numbers) + b"\0\0"
+
+
+HEIC = Path(__file__).parent / "heic"  # by pillow-heif, lossless but for one
+
+
+def heic_cells() -> Iterator[Cell]:
+    """Chromium has no HEIC. Of the file with EXIF its container turns the picture upside down."""
+    shares, half = patches(COLOURS) / 255, patches(OPACITY) / 255
+    p3, pq, hlg = (AVIF_DESCRIBED[name][0] for name in ("P3", "PQ", "HLG"))
+    for name, kind, described, expected in (
+        ("rgb", "RGB, 8 bits", NONE, seen(shares, NONE, None)),
+        ("lossy", "RGB, 8 bits", NONE, seen(shares, NONE, None)),
+        ("grey", "grey, 8 bits", NONE, seen(shares[..., :1], NONE, None)),
+        ("10-bit", "RGB, 10 bits", NONE, seen(shares, NONE, None)),
+        ("alpha", "RGB, 8 bits, alpha", NONE, seen(shares, NONE, half)),
+        ("exif", "RGB, 8 bits", NONE, seen(shares, NONE, None, 3)),
+        ("bt709", "RGB, 8 bits", Described("BT.709"), seen(shares, NONE, None)),
+        ("icc", "RGB, 8 bits", PROFILES[1], seen(shares, PROFILES[1], None)),
+        ("p3", "RGB, 8 bits", p3, seen(shares, p3, None)),
+        ("pq", "RGB, 8 bits", pq, None),
+        ("hlg", "RGB, 8 bits", hlg, None),
+    ):
+        content = (HEIC / f"{name}.heic").read_bytes()
+        yield Cell(f"HEIC, {kind}", described.name, 1, content, expected, described.refused)

@@ -90,12 +90,24 @@ def _row(row: Stored, bits: int, order: str) -> bytes:
     return packed(row & (2**bits - 1), bits)
 
 
-def bmp(pixels: bytes, size: tuple[int, int], bits: int, compression: int = 0, rest: bytes = b"") -> bytes:
-    """pixels: rows from the lowest. size: width, height. rest: masks or the palette."""
+def bmp(
+    pixels: bytes,
+    size: tuple[int, int],
+    bits: int,
+    compression: int = 0,
+    rest: bytes = b"",
+    header_bytes: int = 40,
+) -> bytes:
+    """pixels: rows from the lowest. size: width, height. rest: masks or the palette.
+
+    header_bytes: 108 for version 4, to which four masks belong.
+    """
     colours = len(rest) // 4 if bits <= 8 else 0
-    header = struct.pack("<IiiHHIIiiII", 40, *size, 1, bits, compression, len(pixels), 0, 0, colours, 0)
-    start = 14 + len(header) + len(rest)
-    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + rest + pixels
+    numbers = (header_bytes, *size, 1, bits, compression, len(pixels), 0, 0, colours, 0)
+    described = struct.pack("<IiiHHIIiiII", *numbers) + rest
+    described = described.ljust(header_bytes, b"\0")
+    start = 14 + len(described)
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + described + pixels
 
 
 def icc_profile(space: bytes, gamma: float) -> bytes:
@@ -112,7 +124,9 @@ def icc_profile(space: bytes, gamma: float) -> bytes:
     for name, value in tags.items():
         table += struct.pack(">4sII", name, start + len(data), len(value))
         data += value
-    header = struct.pack(">I4sI4s4s4s", start + len(data), b"lcms", 0x02100000, b"mntr", space, b"XYZ ")
+    header = struct.pack(
+        ">I4sI4s4s4s", start + len(data), b"lcms", 0x02100000, b"mntr", space, b"XYZ "
+    )
     header = (header + bytes(12) + b"acsp").ljust(68, b"\0") + _xyz((0.9642, 1, 0.8249))[8:]
     return header.ljust(128, b"\0") + table + data
 

@@ -16,7 +16,8 @@ from tests.gateway.images.cells import Cell
 from tests.gateway.images.chromium import drawn
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "images.md"
-BEGIN = "<!-- written by python -m tests.gateway.images.table -->\n"
+HEADING = "## What comes out\n"
+TOLERANCE = 2  # of 255
 LIMIT = 2**20  # pixels
 
 
@@ -49,6 +50,7 @@ def all_cells() -> Iterator[Cell]:
     yield from cells.jpeg_cells(press)
     yield from cells.webp_cells()
     yield from cells.avif_cells()
+    yield from cells.heic_cells()
     yield from cells.other_cells()
 
 
@@ -67,3 +69,40 @@ def read_and_drawn() -> list[Result]:
         Result(cell, read(cell).pixels, picture)
         for cell, picture in zip(compared, pictures, strict=True)
     ]
+
+
+def is_right(result: Result) -> bool:
+    """Within TOLERANCE of arithmetic, or refused with the reason that is the true one."""
+    if result.cell.expected is None:
+        return isinstance(result.pixels, str) and result.cell.refused in result.pixels
+    return result.difference() <= TOLERANCE
+
+
+def table(results: list[Result], compared: list[Result]) -> str:
+    """A row for each kind of picture and description, in the order of the cells."""
+    by_chromium: dict[tuple[str, str], float] = {}
+    for result in compared:
+        key = (result.cell.kind, result.cell.described)
+        by_chromium[key] = max(by_chromium.get(key, 0), result.difference_from_chromium())
+    rows: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        rows.setdefault((result.cell.kind, result.cell.described), []).append(result)
+    lines = ["| file | colours described by | files | from arithmetic | from Chromium |"]
+    lines.append("|---|---|---|---|---|")
+    for key, of_row in rows.items():
+        read_ones = [result.difference() for result in of_row if result.cell.expected is not None]
+        refused = len(of_row) - len(read_ones)
+        answer = f"{max(read_ones):.1f}" if read_ones else "refused"
+        if read_ones and refused:
+            answer += f", {refused} refused"
+        chromium = f"{by_chromium[key]:.0f}" if key in by_chromium else ""
+        lines.append(f"| {key[0]} | {key[1]} | {len(of_row)} | {answer} | {chromium} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    text = DOCUMENT.read_text()
+    before = text[: text.index(HEADING) + len(HEADING)]
+    DOCUMENT.write_text(
+        f"{before}\n{table([read(cell) for cell in all_cells()], read_and_drawn())}"
+    )
