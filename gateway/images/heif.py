@@ -44,7 +44,7 @@ def decode_heic(content: bytes, bound: Bound) -> Picture:
         raise InvalidImage(
             f"The HEIC holds pixels of an unknown kind ({image.mode}); save it as JPEG."
         )
-    samples = np.asarray(image)
+    samples = np.array(image)  # a copy: the decoder's memory goes with the image
     colour, alpha = split(samples.reshape(image.size[1], image.size[0], -1), *COLOURS[mode])
     if mode == "RGBa":
         colour = unpremultiplied(colour, alpha)
