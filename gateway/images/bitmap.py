@@ -1,12 +1,12 @@
 """BMP."""
 
 import struct
+from typing import Any
 
-import cv2
-import numpy as np
+from numpy.typing import NDArray
 
 from gateway.errors import InvalidImage
-from gateway.images import pillow
+from gateway.images import opencv, pillow
 from gateway.images.cost import DAMAGED
 from gateway.images.picture import Bound, Picture
 
@@ -28,7 +28,7 @@ def decode(content: bytes, bound: Bound) -> Picture:
     return Picture(*pillow.samples_of(image))
 
 
-def _run_lengths(content: bytes) -> np.ndarray:
+def _run_lengths(content: bytes) -> NDArray[Any]:
     """By OpenCV, as Pillow reads them byte by byte in Python."""
     (start,), (length,) = (
         struct.unpack_from("<I", content, 10),
@@ -36,7 +36,4 @@ def _run_lengths(content: bytes) -> np.ndarray:
     )
     if length and start + length > len(content):
         raise InvalidImage(DAMAGED)
-    samples = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if samples is None:
-        raise InvalidImage(DAMAGED)
-    return np.asarray(samples)[..., ::-1]
+    return opencv.load(content)

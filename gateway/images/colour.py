@@ -79,11 +79,11 @@ def _to_xyz(chromaticities: Chromaticities) -> NDArray[np.float64] | None:
     columns = np.array([[x, y, 1 - x - y] for x, y in primaries]).T
     if white[1] <= 0 or abs(np.linalg.det(columns)) < 1e-6:
         return None
-    return columns * np.linalg.solve(columns, _white(white))
+    return np.asarray(columns * np.linalg.solve(columns, _white(white)), np.float64)
 
 
 def _white(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([xy[0], xy[1], 1 - xy[0] - xy[1]]) / xy[1]
+    return np.array([xy[0] / xy[1], 1, (1 - xy[0] - xy[1]) / xy[1]])
 
 
 @lru_cache
@@ -93,7 +93,7 @@ def _matrix(chromaticities: Chromaticities) -> NDArray[np.float64] | None:
         return None
     here, there = (BRADFORD @ xyz.sum(axis=1) for xyz in (to_xyz, srgb_to_xyz))
     adapt = np.linalg.inv(BRADFORD) @ np.diag(there / here) @ BRADFORD
-    return np.linalg.inv(srgb_to_xyz) @ adapt @ to_xyz
+    return np.asarray(np.linalg.inv(srgb_to_xyz) @ adapt @ to_xyz, np.float64)
 
 
 @lru_cache

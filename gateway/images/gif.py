@@ -11,7 +11,7 @@ def decode(content: bytes, bound: Bound) -> Picture:
     image = pillow.open_image(content, "GIF")
     width, height = image.size
     bound(width, height)
-    left, top, right, bottom = image.tile[0].extents or (0, 0, width, height)
+    left, top, right, bottom = pillow.extents_of(image)
     colour, alpha = pillow.samples_of(image)
     if (right - left, bottom - top) != (width, height):
         inside = np.zeros((height, width), np.uint8)

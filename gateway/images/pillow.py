@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from gateway.images.cost import Upload
 from gateway.images.picture import split
@@ -26,9 +26,14 @@ MODES = {
 COLOURS = {"L": (1, None), "LA": (1, 1), "RGB": (3, None), "RGBA": (3, 3), "CMYK": (4, None)}
 
 
-def open_image(content: bytes, kind: str) -> Image.Image:
+def open_image(content: bytes, kind: str) -> ImageFile.ImageFile:
     """The header only, so that the size is known."""
     return Image.open(Upload(content), formats=[kind])
+
+
+def extents_of(image: ImageFile.ImageFile) -> tuple[int, int, int, int]:
+    """Where on its canvas the first frame lies, before it is decoded: left, top, right, bottom."""
+    return image.tile[0].extents or (0, 0, *image.size)
 
 
 def samples_of(image: Image.Image) -> tuple[NDArray[Any], NDArray[Any] | None]:

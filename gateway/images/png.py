@@ -5,9 +5,12 @@ https://www.w3.org/TR/png-3/
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.errors import InvalidImage
 from gateway.images import vips
@@ -18,6 +21,7 @@ from gateway.images.exif import read_exif
 from gateway.images.picture import Bound, Picture, split
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER_BYTES = 13
 GREY = (0, 4)  # colour types
 # Before the pixels, and not twice.
 DESCRIBING = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"PLTE", b"tRNS")
@@ -25,14 +29,33 @@ DESCRIBING = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"PLTE", b"t
 
 @dataclass
 class File:
-    """What of a file counts. described: chunks of one each. frames: (fcTL, pixels) after the first."""
+    """What of a file counts, as the data of its chunks.
+
+    control and frame: place and pixels of the first frame, where `pixels` are no frame.
+    """
 
     header: bytes
     described: dict[bytes, bytes] = field(default_factory=dict)
     pixels: list[bytes] = field(default_factory=list)
     animated: bool = False
-    control: bytes | None = None  # of the first frame that is not `pixels`
+    controls: int = 0
+    control: bytes | None = None
     frame: list[bytes] = field(default_factory=list)
+
+    def take(self, kind: bytes, data: bytes) -> None:
+        """A chunk that is whole."""
+        if kind == b"IDAT":
+            self.pixels.append(data)
+        elif kind in DESCRIBING and not self.pixels:
+            self.described.setdefault(kind, data)
+        elif kind == b"acTL" and not self.pixels:
+            self.animated = True
+        elif kind == b"fcTL" and self.animated:
+            self.controls += 1
+            if self.controls == 1 and self.pixels:
+                self.control = data
+        elif kind == b"fdAT" and self.controls == 1 and self.control is not None:
+            self.frame.append(data[4:])
 
 
 def decode(content: bytes, bound: Bound) -> Picture:
@@ -43,53 +66,46 @@ def decode(content: bytes, bound: Bound) -> Picture:
     orientation, colours = read_exif(file.described.get(b"eXIf", b""))
     descriptions = _descriptions(file.described, 1 if file.header[9] in GREY else 3) + colours
     if file.frame and file.control is not None:
-        colour, alpha = _first_frame(file, width, height)
-    else:
-        colour, alpha = _samples(file, file.header, file.pixels)
-    return Picture(colour, alpha, descriptions, orientation)
+        return Picture(*_first_frame(file, width, height), descriptions, orientation)
+    return Picture(*_samples(file, file.header, file.pixels), descriptions, orientation)
 
 
 def _read(content: bytes) -> File:
     """Nothing but what changes the picture: a decoder sees no texts, times and thumbnails."""
-    place, file, count, controls = len(SIGNATURE), None, 0, 0
-    while place < len(content):
-        if (count := count + 1) > MAX_PARTS:
-            raise InvalidImage(TINY_PARTS)
-        length, kind = struct.unpack_from(">I4s", content, place)
-        data = content[place + 8 : place + 8 + length]
-        (checksum,) = struct.unpack_from(">I", content, place + 8 + length)
-        place += 12 + length
-        right = zlib.crc32(data, zlib.crc32(kind)) == checksum
+    file = None
+    for kind, data, whole in _chunks(content):
         if file is None:
-            if kind != b"IHDR" or length != 13 or not right:
-                raise InvalidImage(DAMAGED)
+            if kind != b"IHDR" or len(data) != HEADER_BYTES or not whole:
+                break
             file = File(data)
-        elif kind == b"IDAT":
-            if not right:
-                raise InvalidImage(DAMAGED)
-            file.pixels.append(data)
-        elif kind == b"IEND":
-            break
-        elif not right:
-            continue  # of what only describes the picture, left aside
-        elif kind in DESCRIBING and not file.pixels:
-            file.described.setdefault(kind, data)
-        elif kind == b"acTL" and not file.pixels:
-            file.animated = True
-        elif kind == b"fcTL" and file.animated:
-            controls += 1
-            if controls == 1 and file.pixels:
-                file.control = data
-        elif kind == b"fdAT" and controls == 1 and file.control is not None:
-            file.frame.append(data[4:])
+        elif whole:
+            file.take(kind, data)
+        elif kind in (b"IDAT", b"PLTE", b"fdAT"):
+            raise InvalidImage(DAMAGED)  # while what only describes the picture is left aside
     if file is None:
         raise InvalidImage(DAMAGED)
     return file
 
 
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Kind, data and whether its checksum is right, up to the end. Raises struct.error past it."""
+    place = len(SIGNATURE)
+    for _ in range(MAX_PARTS):
+        if place >= len(content):
+            return
+        length, kind = struct.unpack_from(">I4s", content, place)
+        data = content[place + 8 : place + 8 + length]
+        (checksum,) = struct.unpack_from(">I", content, place + 8 + length)
+        if kind == b"IEND":
+            return
+        yield kind, data, zlib.crc32(data, zlib.crc32(kind)) == checksum
+        place += 12 + length
+    raise InvalidImage(TINY_PARTS)
+
+
 def _samples(
     file: File, header: bytes, pixels: list[bytes]
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
     chunks = [(b"IHDR", header)]
     chunks += [
         (kind, file.described[kind]) for kind in (b"PLTE", b"tRNS") if kind in file.described
@@ -108,7 +124,7 @@ def _samples(
     return split(samples, colours, colours if channels > colours else None)
 
 
-def _first_frame(file: File, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+def _first_frame(file: File, width: int, height: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Of an animation to which the picture for other viewers does not belong, on its canvas."""
     assert file.control is not None
     wide, high, left, top = struct.unpack_from(">4I", file.control, 4)

@@ -5,13 +5,13 @@ https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import InvalidImage
-from gateway.images import vips
+from gateway.images import opencv, vips
 from gateway.images.colour import Description, Profile
 from gateway.images.cost import DAMAGED, MAX_PARTS, MAX_PROFILE_BYTES, MAX_SCANS, MAX_TILE_SIDE
 from gateway.images.directory import NUMBERS, ORIENTATION, Directory, first_directory
@@ -27,8 +27,12 @@ COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}  # none, fax, LZW, JPEG, Defl
 JPEG = 7
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
-OTHERS = {4: "a mask", 8: "CIE L*a*b*", 9: "CIE L*a*b*", 10: "CIE L*a*b*", 32803: "a raw photograph",
-          32844: "LogL", 32845: "LogLuv", 34892: "a raw photograph"}  # fmt: skip
+OTHERS = {
+    4: "a mask",
+    **dict.fromkeys((8, 9, 10), "CIE L*a*b*"),
+    **dict.fromkeys((32803, 34892), "a raw photograph"),
+    **dict.fromkeys((32844, 32845), "LogLuv"),
+}
 UNSIGNED, SIGNED, UNKNOWN = 1, 2, 4
 PREMULTIPLIED, STRAIGHT = 1, 2
 SMALLER, MASK = 1, 4  # bits of SUBFILE
@@ -50,10 +54,10 @@ class Page:
 
 
 def decode(content: bytes, bound: Bound) -> Picture:
-    """Raises InvalidImage for a broken file, for samples of no known meaning, what `bound` raises."""
+    """Raises InvalidImage for a broken file or no known meaning, and what `bound` raises."""
     number, directory = _page(content)
-    bound(directory.number(WIDTH, 0), directory.number(LENGTH, 0))
     _check_cost(content, directory)
+    bound(directory.number(WIDTH, 0), directory.number(LENGTH, 0))
     page = _meaning(number, directory)
     colour, alpha = _planes(_samples(content, page), page)
     icc = directory.data(PROFILE)[:MAX_PROFILE_BYTES]
@@ -143,21 +147,19 @@ def _check_depth(
         raise InvalidImage("The TIFF's inks are not CMYK; save it as RGB.")
 
 
-def _samples(content: bytes, page: Page) -> NDArray[np.generic]:
+def _samples(content: bytes, page: Page) -> NDArray[Any]:
     """[H, W, C] as stored, but palettes and YCbCr are RGB and 10 to 14 bits are the upper of 16."""
     if page.bits not in ODD_BITS:
         return vips.load("tiff", _neutral(content, page), page=page.number)
     if page.number:
         raise InvalidImage("The TIFF begins with a thumbnail; save it without.")
-    samples = cv2.imdecode(np.frombuffer(_neutral(content, page), np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != np.uint16:
+    samples = opencv.load(_neutral(content, page))
+    if samples.dtype != np.uint16:
         raise InvalidImage(DAMAGED)
-    samples = np.asarray(samples).reshape(*samples.shape[:2], -1)
-    if samples.shape[2] >= 3:
-        samples[..., :3] = samples[..., 2::-1]
     steps = (samples >> (16 - page.bits)).astype(np.uint32)
     most = 2**page.bits - 1
-    return ((steps * 65535 + most // 2) // most).astype(np.uint16)
+    full: NDArray[np.uint16] = ((steps * 65535 + most // 2) // most).astype(np.uint16)
+    return full
 
 
 def _neutral(content: bytes, page: Page) -> bytes:
@@ -179,7 +181,7 @@ def _neutral(content: bytes, page: Page) -> bytes:
     return bytes(changed)
 
 
-def _planes(samples: NDArray[np.generic], page: Page) -> tuple[Samples, Samples | None]:
+def _planes(samples: NDArray[Any], page: Page) -> tuple[Samples, Samples | None]:
     """From what is stored to 0 for black or no ink, and 255 or 65535 for the most."""
     if page.signed:
         wide = samples.dtype == np.int16

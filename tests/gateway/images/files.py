@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,11 +32,11 @@ def png(stored: Stored, bits: int, colour_type: int, *chunks: tuple[bytes, bytes
     return b"\x89PNG\r\n\x1a\n" + body + png_chunk(b"IEND", b"")
 
 
-def tiff(  # noqa: PLR0914
+def tiff(
     stored: Stored,
     bits: int,
     photometric: int,
-    more: dict[int, Sequence[int] | bytes] | None = None,
+    more: Mapping[int, Sequence[int] | bytes] | None = None,
     *,
     order: str = "<",
     planes: bool = False,
@@ -86,7 +86,7 @@ def tiff(  # noqa: PLR0914
 
 def _row(row: Stored, bits: int, order: str) -> bytes:
     if bits in (16, 32):
-        return (row & (2**bits - 1)).astype(f"{order}u{bits // 8}").tobytes()
+        return bytes((row & (2**bits - 1)).astype(f"{order}u{bits // 8}"))
     return packed(row & (2**bits - 1), bits)
 
 
@@ -111,7 +111,7 @@ def bmp(
 
 
 def icc_profile(space: bytes, gamma: float) -> bytes:
-    """A monitor's, version 2: b"GRAY", or b"RGB " with the primaries of P3; its curve is a power."""
+    """A monitor's: b"GRAY", or b"RGB " with the primaries of P3; its curve is a power."""
     curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
     tags = {b"wtpt": _xyz((0.9642, 1, 0.8249)), b"desc": b"desc\0\0\0\0\0\0\0\1\0" + bytes(79)}
     if space == b"GRAY":

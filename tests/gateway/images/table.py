@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gateway.errors import InvalidImage
 from gateway.images.read import read_image
-from tests.gateway.images import cells
+from tests.gateway.images import photograph_cells, plain_cells, png_cells, tiff_cells
 from tests.gateway.images.cells import Cell
 from tests.gateway.images.chromium import drawn
 
@@ -45,13 +45,13 @@ def _difference(pixels: Any, expected: Any) -> float:
 
 def all_cells() -> Iterator[Cell]:
     press = bytes(pyvips.Operation.call("profile_load", "cmyk"))
-    yield from cells.png_cells()
-    yield from cells.tiff_cells()
-    yield from cells.jpeg_cells(press)
-    yield from cells.webp_cells()
-    yield from cells.avif_cells()
-    yield from cells.heic_cells()
-    yield from cells.other_cells()
+    yield from png_cells.png_cells()
+    yield from tiff_cells.tiff_cells()
+    yield from photograph_cells.jpeg_cells(press)
+    yield from photograph_cells.webp_cells()
+    yield from photograph_cells.avif_cells()
+    yield from photograph_cells.heic_cells()
+    yield from plain_cells.plain_cells()
 
 
 def read(cell: Cell) -> Result:
