@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from gateway.errors import InvalidImage
 from gateway.images import opencv, pillow
-from gateway.images.cost import DAMAGED
-from gateway.images.picture import Bound, Picture
+from gateway.images.cost import DAMAGED, Bound
+from gateway.images.picture import Picture
 
 COMPRESSION, PIXELS_BYTES = 30, 34  # places in the file
 RLE8, RLE4 = 1, 2

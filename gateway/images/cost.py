@@ -1,9 +1,12 @@
 """What reading an upload may cost: little files can keep a decoder busy beyond their pixels."""
 
 import io
+from collections.abc import Callable
 
 from gateway.errors import InvalidImage
 
+# Called with width and height as soon as they are known; raises ImageTooLarge.
+Bound = Callable[[int, int], None]
 MAX_READS = 100_000  # a decoder reads thousands of bytes at a time; 10 MB of real files take 5000
 MAX_SCANS = 500  # of a progressive JPEG, over all of its pictures; encoders make some ten
 MAX_PARTS = 65_536  # strips or tiles of a TIFF, segments of a JPEG, chunks of a PNG

@@ -3,7 +3,8 @@
 import numpy as np
 
 from gateway.images import pillow
-from gateway.images.picture import Bound, Picture
+from gateway.images.cost import Bound
+from gateway.images.picture import Picture
 
 
 def decode(content: bytes, bound: Bound) -> Picture:

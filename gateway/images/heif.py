@@ -1,7 +1,7 @@
 """AVIF and HEIC, the two codecs in the container HEIF (ISO/IEC 23008-12).
 
-The container itself says how a picture is turned, so that EXIF's orientation does not count: HEIC
-comes upright from its decoder, and of AVIF Pillow gives the container's turn as if it were EXIF's.
+The container itself says how a picture is turned, so that EXIF's orientation does not count: it
+comes upright from libheif, which bounds what a decoder takes by the size that the container tells.
 """
 
 import io
@@ -11,11 +11,11 @@ import numpy as np
 import pi_heif
 
 from gateway.errors import InvalidImage
-from gateway.images import pillow
+from gateway.images import vips
 from gateway.images.cicp import cicp_space
 from gateway.images.colour import Description, Profile
-from gateway.images.exif import read_exif
-from gateway.images.picture import Bound, Picture, split, unpremultiplied
+from gateway.images.cost import Bound
+from gateway.images.picture import Picture, split, unpremultiplied, widened
 
 # Nothing but the picture itself is looked at.
 pi_heif.options.THUMBNAILS = False
@@ -26,12 +26,15 @@ COLOURS = {"L": (1, None), "LA": (1, 1), "RGB": (3, None), "RGBA": (3, 3), "RGBa
 
 def decode_avif(content: bytes, bound: Bound) -> Picture:
     """Raises InvalidImage for a broken file and what `bound` raises."""
-    image = pillow.open_image(content, "AVIF")
-    bound(*image.size)
-    descriptions = _descriptions(_open(content).info)
-    colour, alpha = pillow.samples_of(image)
-    orientation, _ = read_exif(image.info.get("exif", b""))
-    return Picture(colour, alpha, descriptions, orientation)
+    image = _open(content)
+    samples = vips.load("heif", content, bound)
+    if samples.dtype == np.uint16:
+        samples = widened(samples, image.info["bit_depth"])
+    colours = 1 if samples.shape[2] <= 2 else 3
+    colour, alpha = split(samples, colours, colours if samples.shape[2] > colours else None)
+    if image.mode.startswith("RGBa"):
+        colour = unpremultiplied(colour, alpha)
+    return Picture(colour, alpha, _descriptions(image.info))
 
 
 def decode_heic(content: bytes, bound: Bound) -> Picture:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from gateway.errors import InvalidImage
 from gateway.images import pillow
 from gateway.images.colour import Description, Profile
-from gateway.images.cost import MAX_PARTS, MAX_PROFILE_BYTES, MAX_SCANS, TINY_PARTS
+from gateway.images.cost import MAX_PARTS, MAX_PROFILE_BYTES, MAX_SCANS, TINY_PARTS, Bound
 from gateway.images.exif import read_exif
-from gateway.images.picture import Bound, Picture
+from gateway.images.picture import Picture
 
 START_OF_SCAN = b"\xff\xda"
 MARKER = re.compile(rb"\xff+([^\x00\xff])")

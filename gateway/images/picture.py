@@ -1,6 +1,5 @@
 """A picture as its file describes it, before its numbers are turned into sRGB."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +9,6 @@ from numpy.typing import NDArray
 from gateway.images.colour import Description
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
-# Called with width and height as soon as they are known; raises ImageTooLarge.
-Bound = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,13 @@ def unpremultiplied(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     factor = most / np.maximum(alpha, 1).astype(np.float32)
     restored = (colour * factor[..., None]).round().clip(0, most).astype(colour.dtype)
     return np.where(alpha[..., None] == 0, 0, restored).astype(colour.dtype)
+
+
+def widened(samples: NDArray[Any], bits: int) -> NDArray[np.uint16]:
+    """Whole numbers of so many bits, at the upper end of 16 -> the same share of 65535."""
+    most = 2**bits - 1
+    numbers = (samples >> (16 - bits)).astype(np.uint32)
+    return np.asarray((numbers * 65535 + most // 2) // most, np.uint16)
 
 
 def to_8_bits(samples: Samples) -> NDArray[np.uint8]:

@@ -16,9 +16,9 @@ from gateway.errors import InvalidImage
 from gateway.images import vips
 from gateway.images.cicp import cicp_space
 from gateway.images.colour import SRGB, Description, Profile, gamma_space
-from gateway.images.cost import DAMAGED, MAX_PARTS, MAX_PROFILE_BYTES, TINY_PARTS
+from gateway.images.cost import DAMAGED, MAX_PARTS, MAX_PROFILE_BYTES, TINY_PARTS, Bound
 from gateway.images.exif import read_exif
-from gateway.images.picture import Bound, Picture, split
+from gateway.images.picture import Picture, split
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_BYTES = 13

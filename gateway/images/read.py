@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gateway.errors import ImageTooLarge, InvalidImage
 from gateway.images import bitmap, gif, heif, jpeg, png, tiff, webp
 from gateway.images.colour import to_srgb
-from gateway.images.cost import DAMAGED
-from gateway.images.picture import Bound, Picture, to_8_bits, upright
+from gateway.images.cost import DAMAGED, Bound
+from gateway.images.picture import Picture, to_8_bits, upright
 
 SHORTEST_SIDE = 8  # denoise pads shorter ones
 TAKEN = "send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF file"

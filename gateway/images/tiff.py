@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from gateway.errors import InvalidImage
 from gateway.images import opencv, vips
 from gateway.images.colour import Description, Profile
-from gateway.images.cost import DAMAGED, MAX_PARTS, MAX_PROFILE_BYTES, MAX_SCANS, MAX_TILE_SIDE
+from gateway.images.cost import (
+    DAMAGED,
+    MAX_PARTS,
+    MAX_PROFILE_BYTES,
+    MAX_SCANS,
+    MAX_TILE_SIDE,
+    Bound,
+)
 from gateway.images.directory import NUMBERS, ORIENTATION, Directory, first_directory
 from gateway.images.exif import orientation_of, read_exif
 from gateway.images.jpeg import START_OF_SCAN
-from gateway.images.picture import Bound, Picture, Samples, split, unpremultiplied
+from gateway.images.picture import Picture, Samples, split, unpremultiplied, widened
 
 SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 CHANNELS, PLANES, TILE_WIDTH, TILE_LENGTH = 277, 284, 322, 323
@@ -156,10 +163,7 @@ def _samples(content: bytes, page: Page) -> NDArray[Any]:
     samples = opencv.load(_neutral(content, page))
     if samples.dtype != np.uint16:
         raise InvalidImage(DAMAGED)
-    steps = (samples >> (16 - page.bits)).astype(np.uint32)
-    most = 2**page.bits - 1
-    full: NDArray[np.uint16] = ((steps * 65535 + most // 2) // most).astype(np.uint16)
-    return full
+    return widened(samples, page.bits)
 
 
 def _neutral(content: bytes, page: Page) -> bytes:

@@ -1,4 +1,4 @@
-"""What libvips does for us: samples of any depth from PNG and TIFF, and ICC profiles on them."""
+"""What libvips does for us: samples of any depth from PNG, TIFF and AVIF, and ICC profiles."""
 
 from typing import Any, Literal
 
@@ -7,21 +7,29 @@ import pyvips
 from numpy.typing import NDArray
 
 from gateway.errors import InvalidImage
+from gateway.images.cost import DAMAGED, Bound
 
 # Nothing is asked for twice, and no picture of a caller is to stay behind.
 pyvips.cache_set_max(0)
 MEANINGS = {1: ("b-w", "grey16"), 3: ("srgb", "rgb16"), 4: ("cmyk", "cmyk")}
 
 
-def load(kind: Literal["png", "tiff"], content: bytes, **options: Any) -> NDArray[Any]:
-    """[H, W, C] of the file's own dtype; lets go of the GIL. Raises InvalidImage when broken."""
+def load(
+    kind: Literal["png", "tiff", "heif"], content: bytes, bound: Bound | None = None, **options: Any
+) -> NDArray[Any]:
+    """[H, W, C] of the file's own dtype; lets go of the GIL. bound: called before decoding.
+
+    Raises InvalidImage when the file is broken, and what `bound` raises.
+    """
     try:
         loader = getattr(pyvips.Image, f"{kind}load_buffer")
         image = loader(content, access="sequential", fail_on="error", **options)
-        samples = image.numpy()
+        if bound:
+            bound(image.width, image.height)
+        samples = np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
     except pyvips.Error as error:
-        raise InvalidImage("The image is damaged or cut short; it could not be decoded.") from error
-    return np.asarray(samples).reshape(image.height, image.width, image.bands)
+        raise InvalidImage(DAMAGED) from error
+    return samples
 
 
 def to_srgb(colour: NDArray[Any], icc: bytes) -> NDArray[np.uint8]:

@@ -2,8 +2,9 @@
 
 from gateway.images import pillow
 from gateway.images.colour import Description, Profile
+from gateway.images.cost import Bound
 from gateway.images.exif import read_exif
-from gateway.images.picture import Bound, Picture
+from gateway.images.picture import Picture
 
 
 def decode(content: bytes, bound: Bound) -> Picture:

@@ -13,8 +13,7 @@ from tests.photographs import file_of
 FILE_BYTES = 9_900_000  # of the largest: what MAX_BODY_BYTES lets through
 SMALL = Image.new("RGB", (8, 8))
 HUGE = 60_000  # pixels a side
-HEIC = (Path(__file__).parents[1] / "gateway" / "images" / "heic" / "rgb.heic").read_bytes()
-AVIF = file_of(SMALL, "AVIF")
+HEIC = Path(__file__).parents[1] / "gateway" / "images" / "heic" / "called-smaller.heic"
 
 
 def flood(before: bytes, unit: bytes, after: bytes) -> bytes:
@@ -140,13 +139,11 @@ def jpeg_of_exif(entries: int) -> bytes:
     return file_of(SMALL, "JPEG", exif=exif.ljust(65_000, b"\0"))
 
 
-def heif_of_size(kind: str) -> bytes:
-    """The property that tells the size of the picture (ispe) tells another."""
-    content = bytearray(AVIF if kind == "AVIF" else HEIC)
-    for place in (m.end() + 4 for m in re.finditer(b"ispe", content)):
-        content[place : place + 8] = struct.pack(
-            ">II", 8000, 8000
-        )  # more is libavif's and libheif's limit
+def avif(side: int, told: int) -> bytes:
+    """The container tells another size (its property ispe) than the picture has."""
+    content = bytearray(file_of(Image.new("RGB", (side, side)), "AVIF", speed=10))
+    for place in (match.end() + 4 for match in re.finditer(b"ispe", content)):
+        content[place : place + 8] = struct.pack(">II", told, told)
     return bytes(content)
 
 
@@ -191,8 +188,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "TIFF of 5000 tags of 9 MB": (lambda: tiff_of_tags(5000), DAMAGED),
     "TIFF of a JPEG of 800000 scans": (tiff_of_scans, "more than 500 scans"),
     "JPEG whose EXIF is of 5000 tags of 60 kB": (lambda: jpeg_of_exif(5000), None),
-    "AVIF of 8000 x 8000": (lambda: heif_of_size("AVIF"), TOO_LARGE),
-    "HEIC of 8000 x 8000": (lambda: heif_of_size("HEIC"), TOO_LARGE),
+    "AVIF of 8000 x 8000": (lambda: avif(8, 8000), TOO_LARGE),
+    "AVIF of 4096 x 4096 that calls itself smaller": (lambda: avif(4096, 64), DAMAGED),
+    # Of 64 x 64, says its container; made by pillow-heif.
+    "HEIC of 4096 x 4096 that calls itself smaller": (HEIC.read_bytes, DAMAGED),
     "BMP of empty runs": (bmp_of_runs, None),
     "JPEG of 800000 scans": (jpeg_of_scans, "more than 500 scans"),
     "endless GIF": (endless_gif, None),

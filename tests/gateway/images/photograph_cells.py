@@ -2,11 +2,11 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pyvips
 from PIL import Image, ImageCms
 
 from tests.gateway.images import files
@@ -54,9 +54,13 @@ def jpeg_cells(press: bytes) -> Iterator[Cell]:
     grey, rgb = COLOURS[..., :1], COLOURS
     adobe = Described("EXIF R03", power(2.2), "Adobe")
     for name, values, described in (
-        ("grey", grey, NONE), ("grey", grey, PROFILES[0]), ("RGB", rgb, NONE),
-        ("RGB", rgb, PROFILES[1]), ("RGB", rgb, adobe), ("grey", grey, replace(adobe, primaries="sRGB")),
-    ):  # fmt: skip
+        ("grey", grey, NONE),
+        ("grey", grey, PROFILES[0]),
+        ("grey", grey, adobe),
+        ("RGB", rgb, NONE),
+        ("RGB", rgb, PROFILES[1]),
+        ("RGB", rgb, adobe),
+    ):
         image = Image.fromarray(patches(values).astype(np.uint8).squeeze())
         for orientation in orientations(described):
             exif = files.exif(orientation, b"R03\0" if described.name == "EXIF R03" else b"")
@@ -139,6 +143,16 @@ def avif_cells() -> Iterator[Cell]:
         yield Cell(
             kind, described.name, orientation, content, expected, described.refused, "image/avif"
         )
+    for bits in (10, 12):
+        samples = patches(COLOURS).astype(np.uint16) * 257
+        wide = pyvips.Image.new_from_array(samples).copy(interpretation="rgb16")
+        content = bytes(
+            wide.heifsave_buffer(
+                compression="av1", bitdepth=bits, lossless=True, subsample_mode="off"
+            )
+        )
+        expected = seen(samples / 65535, NONE, None)
+        yield Cell(f"AVIF, RGB, {bits} bits", "none", 1, content, expected, "", "image/avif")
     image = Image.fromarray(patches(COLOURS).astype(np.uint8))
     content = file_of(image, "AVIF", quality=100, subsampling="4:4:4", icc_profile=RGB_ICC)
     decoded = np.asarray(Image.open(io.BytesIO(content))) / 255
@@ -167,7 +181,7 @@ def heic_cells() -> Iterator[Cell]:
         ("10-bit", "RGB, 10 bits", NONE, seen(shares, NONE, None)),
         ("alpha", "RGB, 8 bits, alpha", NONE, seen(shares, NONE, half)),
         ("exif", "RGB, 8 bits", NONE, seen(shares, NONE, None, 3)),
-        ("bt709", "RGB, 8 bits", Described("BT.709"), seen(shares, NONE, None)),
+        ("bt709", "RGB, 8 bits", Described("cICP BT.709"), seen(shares, NONE, None)),
         ("icc", "RGB, 8 bits", PROFILES[1], seen(shares, PROFILES[1], None)),
         ("p3", "RGB, 8 bits", p3, seen(shares, p3, None)),
         ("pq", "RGB, 8 bits", pq, None),

@@ -53,10 +53,10 @@ def bitmaps() -> Iterator[tuple[str, bytes, Array]]:
     bgr = patches(COLOURS)[::-1, :, ::-1].astype(np.uint8)
     clear = patches(OPACITY)[::-1, :, None].astype(np.uint8)
     yield "RGB, 8 bits", files.bmp(bgr.tobytes(), size, 24), seen(shares, NONE, None)
-    yield ("RGB, 8 bits, a byte unused", files.bmp(np.concatenate([bgr, clear], 2).tobytes(), size, 32),
-           seen(shares, NONE, None))  # fmt: skip
+    four = np.concatenate([bgr, clear], 2).tobytes()
+    yield "RGB, 8 bits, a byte unused", files.bmp(four, size, 32), seen(shares, NONE, None)
     channels = b"".join((0xFF << shift).to_bytes(4, "little") for shift in (16, 8, 0, 24))
-    straight = files.bmp(np.concatenate([bgr, clear], 2).tobytes(), size, 32, 3, channels, 108)
+    straight = files.bmp(four, size, 32, 3, channels, 108)
     yield "RGB, 8 bits, alpha", straight, seen(shares, NONE, patches(OPACITY) / 255)
     for name, masks in (
         ("5 bits", (31 << 10, 31 << 5, 31)),

@@ -1,7 +1,7 @@
 """`python -m tests.gateway.images.table`: docs/images.md, what became of every cell."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ class Result:
     cell: Cell
     pixels: NDArray[np.uint8] | str
     drawn: NDArray[np.uint8] | None = None
+
+    def is_compared(self) -> bool:
+        """Whether Chromium is asked as well."""
+        return bool(self.cell.media_type) and self.cell.expected is not None
 
     def difference(self) -> float:
         """From arithmetic, of 255; infinite where a picture is none or has another shape."""
@@ -61,14 +65,13 @@ def read(cell: Cell) -> Result:
         return Result(cell, str(error))
 
 
-def read_and_drawn() -> list[Result]:
-    """Those cells that Chromium draws, with what it draws."""
-    compared = [cell for cell in all_cells() if cell.media_type and cell.expected is not None]
-    pictures = drawn([(cell.media_type, cell.content) for cell in compared])
-    return [
-        Result(cell, read(cell).pixels, picture)
-        for cell, picture in zip(compared, pictures, strict=True)
-    ]
+def all_read() -> list[Result]:
+    """Every cell, with what Chromium draws where it has the format."""
+    results = [read(cell) for cell in all_cells()]
+    pictures = iter(
+        drawn([(r.cell.media_type, r.cell.content) for r in results if r.is_compared()])
+    )
+    return [replace(r, drawn=next(pictures)) if r.is_compared() else r for r in results]
 
 
 def is_right(result: Result) -> bool:
@@ -78,25 +81,30 @@ def is_right(result: Result) -> bool:
     return result.difference() <= TOLERANCE
 
 
-def table(results: list[Result], compared: list[Result]) -> str:
-    """A row for each kind of picture and description, in the order of the cells."""
-    by_chromium: dict[tuple[str, str], float] = {}
-    for result in compared:
-        key = (result.cell.kind, result.cell.described)
-        by_chromium[key] = max(by_chromium.get(key, 0), result.difference_from_chromium())
-    rows: dict[tuple[str, str], list[Result]] = {}
+def worst(of_cell: list[Result]) -> str:
+    """The largest difference from arithmetic and from Chromium, or the refusal."""
+    if all(result.cell.expected is None for result in of_cell):
+        return "refused"
+    text = f"{max(r.difference() for r in of_cell if r.cell.expected is not None):.1f}"
+    drawn_ones = [r.difference_from_chromium() for r in of_cell if r.drawn is not None]
+    return f"{text} / {max(drawn_ones):.0f}" if drawn_ones else text
+
+
+def table(results: list[Result]) -> str:
+    """A table for each format: a row for each kind of picture, a column for each description."""
+    formats: dict[str, dict[str, dict[str, list[Result]]]] = {}
     for result in results:
-        rows.setdefault((result.cell.kind, result.cell.described), []).append(result)
-    lines = ["| file | colours described by | files | from arithmetic | from Chromium |"]
-    lines.append("|---|---|---|---|---|")
-    for key, of_row in rows.items():
-        read_ones = [result.difference() for result in of_row if result.cell.expected is not None]
-        refused = len(of_row) - len(read_ones)
-        answer = f"{max(read_ones):.1f}" if read_ones else "refused"
-        if read_ones and refused:
-            answer += f", {refused} refused"
-        chromium = f"{by_chromium[key]:.0f}" if key in by_chromium else ""
-        lines.append(f"| {key[0]} | {key[1]} | {len(of_row)} | {answer} | {chromium} |")
+        form, _, kind = result.cell.kind.partition(", ")
+        column = result.cell.described.partition(", grey")[0].partition(", RGB")[0]
+        row = formats.setdefault(form, {}).setdefault(kind, {})
+        row.setdefault(column, []).append(result)
+    lines = []
+    for form, rows in formats.items():
+        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        lines += ["", f"| {form} | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        for kind, row in rows.items():
+            cells = [worst(row[column]) if column in row else "" for column in columns]
+            lines.append(f"| {kind} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
