@@ -18,7 +18,9 @@ logger = logging.getLogger("gateway")
 
 Chromaticities = tuple[float, float, float, float, float, float, float, float]  # white, R, G, B
 Transfer = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # stored 0 to 1 -> light 0 to 1
-CHANNELS = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}
+MODES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}  # Pillow's
+CHANNELS = {"L": 1, "RGB": 3, "CMYK": 4}
+INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC  # as browsers have it
 # Matrix of https://www.iso.org/standard/55357.html (Bradford), which ICC profiles use as well.
 BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -43,10 +45,13 @@ class Profile:
 
     def fits(self, channels: int) -> bool:
         """Whether it can be read and is for so many channels; if not it is left aside."""
-        if CHANNELS.get(self.icc[16:20]) != channels:
+        mode = MODES.get(self.icc[16:20])
+        if mode is None or CHANNELS[mode] != channels:
             return False
         try:
-            ImageCms.ImageCmsProfile(io.BytesIO(self.icc))
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(self.icc))
+            # libvips would convert without it, and not tell.
+            ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB", INTENT)
         except (OSError, ImageCms.PyCMSError):
             return False
         return True

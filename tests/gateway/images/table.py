@@ -111,6 +111,4 @@ def table(results: list[Result]) -> str:
 if __name__ == "__main__":
     text = DOCUMENT.read_text()
     before = text[: text.index(HEADING) + len(HEADING)]
-    DOCUMENT.write_text(
-        f"{before}\n{table([read(cell) for cell in all_cells()], read_and_drawn())}"
-    )
+    DOCUMENT.write_text(before + table(all_read()))
