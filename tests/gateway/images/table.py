@@ -104,7 +104,7 @@ def table(results: list[Result]) -> str:
         lines += ["", f"| {form} | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
         for kind, row in rows.items():
             cells = [worst(row[column]) if column in row else "" for column in columns]
-            lines.append(f"| {kind} | {' | '.join(cells)} |")
+            lines.append(f"| {kind.replace(' 1 bits', ' 1 bit')} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -30,6 +30,8 @@ def tiff_cells() -> Iterator[Cell]:
     for ((name, photometric), bits), alpha, signed in product(
         [*grey, *rgb, *cmyk], ("", "alpha", "premultiplied", "unspecified"), (False, True)
     ):
+        if bits < 8 and (signed or alpha not in ("", "alpha")):
+            continue
         for order, planes, orientation in product("<>", (False, True), (1, 6)):
             yield _tiff_cell(
                 name, photometric, bits, alpha, signed, NONE, order, planes, orientation
