@@ -23,11 +23,11 @@ COPY export export
 COPY gateway gateway
 COPY stages stages
 # In place, as on a developer's machine: the package needs no more than its version's record. pip and
-# setuptools are for this only and stay behind.
-RUN python -m pip install --require-hashes -r docker/requirements-build.txt \
-    && python -m pip --python /opt/upscale/bin/python install --no-compile \
-    --no-deps --no-build-isolation -e . \
-    && /opt/upscale/bin/python -m pip uninstall --yes pip
+# setuptools are for this only.
+RUN /opt/upscale/bin/python -m pip install --require-hashes -r docker/requirements-build.txt \
+    && /opt/upscale/bin/python -m pip install --no-compile --no-deps --no-build-isolation -e . \
+    && /opt/upscale/bin/python -m pip uninstall --yes setuptools pip \
+    && rm -r docker
 
 FROM python:${PYTHON_TAG}${PYTHON_DIGEST}
 COPY --from=build /opt/upscale /opt/upscale

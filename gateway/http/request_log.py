@@ -38,13 +38,15 @@ class RequestLog:
             return
         request_id = chosen_id(Headers(scope=scope).get("x-request-id", ""))
         began = time.perf_counter()
-        status, is_complete = CLIENT_CLOSED_REQUEST, False
+        status, is_complete, is_refused = CLIENT_CLOSED_REQUEST, False, False
 
         async def marked(message: Message) -> None:
-            nonlocal status, is_complete
+            nonlocal status, is_complete, is_refused
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                is_refused = "retry-after" in headers
             await send(message)
             if message["type"] == "http.response.body":
                 is_complete = not message.get("more_body", False)
@@ -58,11 +60,12 @@ class RequestLog:
                 await self._app(scope, receive, marked)
             finally:
                 seconds = time.perf_counter() - began
-                self._end(scope, status if is_complete else CLIENT_CLOSED_REQUEST, seconds, parts)
+                ended = status if is_complete else CLIENT_CLOSED_REQUEST
+                if is_upscale(scope):
+                    self._metrics.ended(ended, seconds, parts, is_refused and is_complete)
+                self._end(scope, ended, seconds, parts)
 
     def _end(self, scope: Scope, status: int, seconds: float, parts: dict[str, float]) -> None:
-        if is_upscale(scope):
-            self._metrics.ended(status, seconds, parts)
         if scope["path"] in PROBES and status == OK:
             return
         logger.info(
