@@ -73,16 +73,20 @@ lock: venv
 	rm .pins
 
 # Write the locks of docker/: what each image installs, with hashes, for Python 3.12, at the versions
-# that are installed here. The stages alone need no more than their own extra.
+# that are installed here. The stages alone need no more than their own extra. Of PyTorch's libraries
+# NVIDIA's containers have all but those of three small packages; its compiler only the export needs.
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes \
 	--python-version 3.12 --python-platform x86_64-manylinux_2_28
 CONSTRAINED := $(COMPILE) --constraint requirements.txt --constraint requirements-torch.txt
+NVIDIA_HAS := cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 \
+	cufft curand cusolver cusparse nccl-cu13 nvjitlink nvtx)
+IN_NVIDIAS := $(CONSTRAINED) $(addprefix --no-emit-package ,$(NVIDIA_HAS))
 EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
 image-locks: venv
 	$(CONSTRAINED) -o docker/requirements-gateway.txt pyproject.toml
-	$(CONSTRAINED) -o docker/requirements-export.txt --extra export pyproject.toml
+	$(IN_NVIDIAS) -o docker/requirements-export.txt --extra export pyproject.toml
 	$(BIN)/python -c '$(EXTRA) print(*p["project"]["optional-dependencies"]["stages"], sep="\n")' \
-		| $(CONSTRAINED) -o docker/requirements-triton.txt -
+		| $(IN_NVIDIAS) --no-emit-package triton -o docker/requirements-triton.txt -
 	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
 		| $(COMPILE) -o docker/requirements-build.txt -
 
