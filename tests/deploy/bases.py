@@ -1,9 +1,9 @@
 """What stands in for the images that ours begin from, made here of packages.
 
-python:3.12 is Ubuntu 24.04, which has that Python. NVIDIA's two are the same with the CUDA libraries
-that PyTorch was built with, in the place where NVIDIA has its own; tritonserver is that of the wheel
-nvidia-pytriton (24.10, where 26.07 is wanted), with our backend for ONNX, as it has none. No GPU, no
-TensorRT.
+python:3.12 is Ubuntu 24.04, which has that Python. NVIDIA's two are the same with the CUDA
+libraries that PyTorch was built with, in the place where NVIDIA has its own; tritonserver is that
+of the wheel nvidia-pytriton (24.10, where 26.07 is wanted), with our backend for ONNX, as it has
+none. No GPU, no TensorRT.
 """
 
 import re
