@@ -6,7 +6,8 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-faults check format lock image-locks venv javascript-sdk perf-analyzer results sbom licences audit
+.PHONY: run test test-faults check format lock image-locks venv javascript-sdk perf-analyzer results sbom licences audit \
+	check-alerts images compose-drill cluster-test
 run: venv
 	@exec $(BIN)/upscale serve
 
@@ -116,3 +117,20 @@ licences: venv
 audit: venv
 	@status=0; for lock in $(LOCKS); do echo "$$lock"; \
 		$(BIN)/uvx --quiet pip-audit==2.10.1 --strict --disable-pip -r $$lock || status=1; done; exit $$status
+
+# The alerts, read and tried by Prometheus' own promtool (Debian: prometheus).
+check-alerts: venv
+	$(BIN)/python -m pytest tests/deploy/test_alerts.py
+
+# Before a release, by hand and as root: build all three images on bases made here, without Docker;
+# bring docker/compose.yaml up with them; install the chart with them in the cluster of KUBECONFIG, by
+# way of REGISTRY. They need Debian's buildah, podman, runc, netavark, aardvark-dns and debootstrap, and
+# keep what they make in .images.
+images: venv
+	$(BIN)/python -m tests.deploy.images
+
+compose-drill: venv
+	$(BIN)/python -m tests.deploy.compose_drill
+
+cluster-test: venv
+	$(BIN)/python -m tests.deploy.cluster_drill

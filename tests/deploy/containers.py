@@ -67,13 +67,22 @@ class Containers:
     def has(self, image: str) -> bool:
         return bool(self.run("buildah", "images", "-q", image, is_checked=False).strip())
 
-    def layer(self, image: str, base: str, *layers: tuple[Path, str], **environment: str) -> None:
+    def layer(
+        self,
+        image: str,
+        base: str,
+        *layers: tuple[Path, str],
+        entrypoint: str = "",
+        **environment: str,
+    ) -> None:
         """An image of a base, or of `scratch`, with folders copied to places in it."""
         container = self.run("buildah", "from", "--pull-never", base).strip()
         for source, place in layers:
             self.run("buildah", "add", "--quiet", container, source, place)
         for name, value in environment.items():
             self.run("buildah", "config", "--env", f"{name}={value}", container)
+        if entrypoint:
+            self.run("buildah", "config", "--entrypoint", f'["{entrypoint}"]', container)
         self.run("buildah", "commit", "--quiet", "--rm", container, image)
 
     def build(self, name: str) -> str:
@@ -84,7 +93,7 @@ class Containers:
         self.run("buildah", "bud", *options, "-f", file, "-t", image, ROOT)
         return image
 
-    def size_mb(self, image: str, *folders: str) -> dict[str, float]:
+    def sizes_mb(self, image: str, *folders: str) -> dict[str, float]:
         """10^6 bytes that each folder of it takes."""
         command = ("podman", "run", "--rm", "--network", "none", "--entrypoint", "du", image)
         lines = self.run(*command, "-sx", "--block-size=1000", *folders).splitlines()

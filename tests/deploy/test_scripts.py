@@ -141,7 +141,8 @@ def test_a_stage_that_dies_or_stands_still_ends_triton_and_pictures_come_again(
     monkeypatch.setenv("SERVED_FILE", str(tmp_path / "served"))
     with Gateway(triton.url, HEALTH_INTERVAL_S="0.5") as gateway, ThreadPoolExecutor(1) as pool:
         wait_until(lambda: is_ready(gateway), 120)
-        check = [SCRIPTS / "check.sh", f"{gateway.url}/readyz", str(triton.process.pid)]
+        url, pid = f"{gateway.url}/readyz", str(triton.process.pid)
+        check = [str(SCRIPTS / "check.sh"), url, pid]
         assert subprocess.run(check, check=False).returncode == 0
         triton.stub("denoise").kill()
         # Asked by nobody, and without its time to stop.
@@ -149,6 +150,7 @@ def test_a_stage_that_dies_or_stands_still_ends_triton_and_pictures_come_again(
         triton.stop()
         triton.start()
         wait_until(lambda: is_ready(gateway), 120)
+        check[-1] = str(triton.process.pid)
 
         request = pool.submit(gateway.upscale, IMAGE, num_inference_steps=300)
         triton.wait_for_job()
@@ -157,7 +159,7 @@ def test_a_stage_that_dies_or_stands_still_ends_triton_and_pictures_come_again(
         triton.drain(DRAIN_TIMEOUT_S="3")
         assert not request.done()
         wait_until(lambda: gateway.get("/readyz").json()["status"] == "ERROR", 120)
-        alive = [SCRIPTS / "alive.sh", f"{gateway.url}/readyz"]
+        alive = [str(SCRIPTS / "alive.sh"), url]
         assert subprocess.run(alive, check=False).returncode == 1
         assert subprocess.run(check, check=False).returncode == 1
         assert triton.process.wait(60) == 128 + signal.SIGKILL
