@@ -20,6 +20,9 @@ from gateway.triton.pool import TritonPool
 
 ANNOUNCE_INTERVAL_S = 0.1
 SEND_TIMEOUT_S = 5
+# Longer than proxies keep a connection that rests, nginx's and AWS's 60 s: so it is they who close
+# it, and no request of theirs meets our end of it closed.
+KEEP_ALIVE_S = 75
 
 
 class ServeError(Exception):
@@ -71,6 +74,7 @@ def http_server(app: FastAPI, settings: Settings, stop_timeout_s: float) -> uvic
             server_header=False,  # what serves is nobody's business
             log_config=None,  # ours: gateway/log.py
             access_log=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=math.ceil(stop_timeout_s) + SEND_TIMEOUT_S,
         )
     )
