@@ -242,9 +242,10 @@ class Answers(BaseHTTPRequestHandler):
     """A gateway that says what a test sets."""
 
     status = "LOADING"
+    body = ""  # empty: the status as JSON
 
     def do_GET(self) -> None:
-        body = f'{{"status":"{self.status}"}}'.encode()
+        body = (self.body or f'{{"status":"{self.status}"}}').encode()
         self.send_response(200 if self.status == "OK" else 503)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -283,6 +284,18 @@ def test_only_a_triton_that_fails_is_not_alive(
     assert (result.returncode == 0) is is_alive
     # A gateway that is away is none of Triton's fault.
     subprocess.run([SCRIPTS / "alive.sh", closed_url], check=True, timeout=30)
+
+
+def test_draining_ends_whatever_the_numbers_say(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a stage that died stay as they were."""
+    monkeypatch.setattr(Answers, "body", 'upscale_denoise_jobs{state="active"} 1\n')
+    monkeypatch.setattr(Answers, "status", "OK")
+    variables = {**os.environ, "METRICS_URL": url, "QUIET_S": "600", "DRAIN_TIMEOUT_S": "2"}
+    subprocess.run([SCRIPTS / "drain.sh"], env=variables, check=True, timeout=60)
+    # It counts the looks at which there was no job.
+    monkeypatch.setattr(Answers, "body", 'upscale_denoise_jobs{state="active"} 0\n')
+    variables |= {"QUIET_S": "1", "DRAIN_TIMEOUT_S": "600"}
+    subprocess.run([SCRIPTS / "drain.sh"], env=variables, check=True, timeout=60)
 
 
 def test_the_health_check_ends_a_triton_that_served_and_fails(
