@@ -1,6 +1,6 @@
 # The gateway alone, without torch and without Triton. From the repository's root:
 #   docker build -f docker/gateway.Dockerfile -t upscale-gateway:0.1.0 .
-# 125 MB of Debian and Python, 270 MB of packages (OpenCV 150, numpy 60): tests/deploy adds it up.
+# 281 MB beside Debian and Python, most of it OpenCV (150) and numpy (60).
 ARG PYTHON_TAG=3.12-slim-bookworm
 ARG PYTHON_DIGEST=
 ARG BUILD_TAG=3.12-bookworm

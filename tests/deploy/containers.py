@@ -89,7 +89,7 @@ class Containers:
         """The image of docker/NAME.Dockerfile, from bases that are here; returns its name."""
         image = f"localhost/upscale-{name}:0.1.0"
         file = DOCKER / f"{name}.Dockerfile"
-        options = ("--isolation", "chroot", "--pull-never", "--quiet")
+        options = ("--isolation", "chroot", "--pull-never", "--quiet", "--layers")
         self.run("buildah", "bud", *options, "-f", file, "-t", image, ROOT)
         return image
 
