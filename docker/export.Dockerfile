@@ -27,5 +27,6 @@ COPY gateway gateway
 COPY model_repository model_repository
 COPY docker/export.sh /opt/upscale/export.sh
 ENV PYTHONPATH=/app:/opt/export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
 USER 10001:10001
 ENTRYPOINT ["/opt/upscale/export.sh"]
