@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._inductor.utils import fresh_cache
 
 from export.checkpoint import Checkpoint
 from export.errors import ExportError
@@ -47,9 +48,11 @@ def export_aoti(
         # What PyTorch's compiler says about itself; nothing in it is about this network.
         warnings.simplefilter("ignore")
         program = torch.export.export(module, (), kwargs=inputs, dynamic_shapes=network.dynamic)
-        torch._inductor.aoti_compile_and_package(
-            program, package_path=str(path), inductor_configs=OPTIONS[device]
-        )
+        # Gigabytes pass through the cache; beside the package they end with what is built there.
+        with fresh_cache(dir=str(path.parent)):
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=str(path), inductor_configs=OPTIONS[device]
+            )
 
 
 def load_aoti(path: Path, device: str) -> Run:

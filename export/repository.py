@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
+from export.building import building
 from export.checkpoint import Checkpoint
 from export.engine_choice import Choice
 from export.engines import describe, fit_config, write_engine
-from export.errors import ExportError
 from export.exactness import CHECK_SIZES, check_error
 from export.manifest import MANIFEST, sums
 from export.networks import networks_of
@@ -38,21 +37,12 @@ def export_repository(
     choices: by network; the rest is ONNX in fp32. command: makes this repository again.
     Raises ExportError when an engine cannot be made, or is less exact than its tolerance.
     """
-    if output.exists():
-        raise ExportError(f"{output} exists already; remove it or name another --output.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
-    try:
-        copy_sources(checkpoint, building)
-        limit_vae_batches(checkpoint, building)
-        engines = export_engines(checkpoint, building, progress, choices or {})
-        write_stage_files(checkpoint, building)
-        write_manifest(checkpoint, building, engines, command)
-        building.chmod(0o755)
-        building.rename(output)
-    except BaseException:
-        shutil.rmtree(building)
-        raise
+    with building(output) as folder:
+        copy_sources(checkpoint, folder)
+        limit_vae_batches(checkpoint, folder)
+        engines = export_engines(checkpoint, folder, progress, choices or {})
+        write_stage_files(checkpoint, folder)
+        write_manifest(checkpoint, folder, engines, command)
 
 
 def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
@@ -107,7 +97,7 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
     write_tokenizer(checkpoint, folder / "encode" / "1" / "tokenizer.json")
     pipeline.scheduler.save_pretrained(folder / "denoise" / "1" / "scheduler")
     pipeline.low_res_scheduler.save_pretrained(folder / "denoise" / "1" / "low_res_scheduler")
-    write_preview(pipeline.vae, folder / "denoise" / "1" / "preview.npy")
+    write_preview(checkpoint.load("vae"), folder / "denoise" / "1" / "preview.npy")
     if checkpoint.feature_extractor_config is not None:
         target = folder / "decode" / "1" / "preprocessor_config.json"
         shutil.copyfile(checkpoint.feature_extractor_config, target)

@@ -42,7 +42,9 @@ def test_what_is_copied_exists_and_is_sent_to_the_builder(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["export", "triton"])
 def test_an_image_with_onnx_runtime_tells_nobody(name: str) -> None:
-    variables = [text for step, text in instructions(DOCKER / f"{name}.Dockerfile") if step == "ENV"]
+    variables = [
+        text for step, text in instructions(DOCKER / f"{name}.Dockerfile") if step == "ENV"
+    ]
     assert "ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1" in variables
 
 

@@ -76,7 +76,7 @@ def test_safety_scores_flag_what_the_checker_flags(threshold: float) -> None:
     """The wrapper against `StableDiffusionSafetyChecker.forward`, rounding included."""
     torch.manual_seed(0)
     checker = make_safety_checker(threshold)
-    checkpoint: Any = type("Checkpoint", (), {"safety_checker": checker})()
+    checkpoint: Any = type("Checkpoint", (), {"load": lambda *_: checker})()
     pixels = torch.randn(8, 3, 224, 224)
     images = np.zeros((8, 8, 8, 3), np.float32)
     flags = StableDiffusionSafetyChecker.forward(checker, pixels, images)[1]
