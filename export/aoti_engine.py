@@ -1,8 +1,6 @@
 """A network as an AOTInductor package: compiled ahead of time for this machine's CPU or GPU."""
 
 import copy
-import os
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from torch import nn
 from torch._inductor.utils import fresh_cache
 
 from export.checkpoint import Checkpoint
-from export.errors import ExportError
 from export.exactness import EXPORT_SIZE, Run, seeded_inputs
 from export.networks import Inputs, Network
 
@@ -28,16 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def export_aoti(
     network: Network, module: nn.Module, checkpoint: Checkpoint, path: Path, device: str
 ) -> None:
-    """Write `model.pt2` for a device, `cpu` or `cuda`; a minute or many.
-
-    Raises ExportError without a C++ compiler, which Inductor needs for either.
-    """
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
-        raise ExportError(
-            f"AOTInductor compiles with {compiler}, which is not installed (Debian: apt install"
-            " g++; another one: CXX); or choose --engine onnx."
-        )
+    """Write `model.pt2` for a device, `cpu` or `cuda`; a minute or many."""
     if device == "cuda":
         module = copy.deepcopy(module).to(device)
     inputs = {

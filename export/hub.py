@@ -24,7 +24,7 @@ from export.errors import ExportError
 Count = Callable[[int], None]  # of bytes that have arrived
 
 UNAUTHORIZED, SERVER_ERROR = 401, 500
-NO_TOKEN = (
+ANONYMOUS = (
     "{hub} gives {model} only to those who have a token, if there is such a model: look at the"
     " spelling, and set HF_TOKEN ({hub}/settings/tokens)."
 )
@@ -197,7 +197,7 @@ def sentence(error: BaseException, model: str, revision: str | None) -> str:
         status = error.response.status_code
         template = ANSWERED.get(status, FAULT if status >= SERVER_ERROR else NO_HUB)
         if status == UNAUTHORIZED and not get_token():
-            template = NO_TOKEN
+            template = ANONYMOUS
     else:
         template = next((text for kind, text in SENTENCES if isinstance(error, kind)), NO_HUB)
     return template.format(

@@ -1,11 +1,13 @@
 """Assemble a Triton model repository from a checkpoint: sources, engines, manifest."""
 
+import gc
 import json
 import shutil
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+from rich.filesize import decimal
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
@@ -15,8 +17,10 @@ from export.engine_choice import Choice
 from export.engines import describe, fit_config, write_engine
 from export.exactness import CHECK_SIZES, check_error
 from export.manifest import MANIFEST, sums
-from export.networks import networks_of
+from export.networks import Network, networks_of
+from export.precision import Precision
 from export.preview import write_preview
+from export.size import size_of
 from export.triton_config import read_config, write_config
 
 ROOT = Path(__file__).parents[1]
@@ -62,33 +66,47 @@ def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
 def export_engines(
     checkpoint: Checkpoint, folder: Path, progress: Progress, choices: dict[str, Choice]
 ) -> dict[str, dict[str, object]]:
-    """Write and check every engine; returns what the manifest says of each, by name."""
+    """Write and check every engine; returns what the manifest says of each, by name.
+
+    One network is in memory at a time. progress: is in bytes of the networks in float32.
+    """
     networks = networks_of(checkpoint)
-    task = progress.add_task("export", total=len(networks))
+    sizes = {network.name: size_of(checkpoint, network, Precision.FP32) for network in networks}
+    task = progress.add_task("export", total=sum(sizes.values()))
     manifest = {}
     for network in networks:
         choice = choices.get(network.name, Choice())
-        config = folder / network.name / "config.pbtxt"
-        progress.update(task, description=f"{network.name}: {choice.engine} {choice.precision}")
-        written = write_engine(
-            network,
-            choice,
-            network.module(checkpoint).eval().requires_grad_(False),
-            checkpoint,
-            folder / network.name / "1",
-            read_config(config).max_batch_size,
-        )
-        check_error(network, choice.precision, written.measured.error)
-        fit_config(config, choice, written)
-        allowed = network.tolerance_in(choice.precision)
-        manifest[network.name] = describe(choice, written, allowed)
-        progress.update(task, advance=1)
+        doing = f"{network.name}: {choice.engine} {choice.precision}"
+        progress.update(task, description=doing)
+        if not progress.console.is_terminal:  # where bars are not drawn
+            progress.console.print(f"{doing}, {decimal(sizes[network.name])} in float32 ...")
+        manifest[network.name] = export_engine(network, choice, checkpoint, folder)
+        gc.collect()  # the exporter's graphs refer to each other, and to all weights
+        progress.update(task, advance=sizes[network.name])
         progress.console.print(
-            f"{network.name}: {choice.engine} {choice.precision}, largest error against PyTorch"
-            f" {written.measured.error:.1e} (allowed {allowed:.0e}), at {len(CHECK_SIZES)} sizes"
+            f"{doing}, largest error against PyTorch {manifest[network.name]['error']:.1e} (allowed"
+            f" {manifest[network.name]['tolerance']:.0e}), at {len(CHECK_SIZES)} sizes"
         )
     progress.update(task, description="done")
     return manifest
+
+
+def export_engine(
+    network: Network, choice: Choice, checkpoint: Checkpoint, folder: Path
+) -> dict[str, object]:
+    """Write and check one; what it takes is gone when this returns."""
+    config = folder / network.name / "config.pbtxt"
+    written = write_engine(
+        network,
+        choice,
+        network.module(checkpoint).eval().requires_grad_(False),
+        checkpoint,
+        folder / network.name / "1",
+        read_config(config).max_batch_size,
+    )
+    check_error(network, choice.precision, written.measured.error)
+    fit_config(config, choice, written)
+    return describe(choice, written, network.tolerance_in(choice.precision))
 
 
 def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:

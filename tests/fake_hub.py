@@ -22,7 +22,8 @@ TOKEN = "hf_" + "x" * 34
 class FakeHub:
     """models: folders by id. private, gated: ids. status: of every answer, instead of a real one.
 
-    sent: bytes by path of the files that were asked for. broken: paths that are listed only.
+    sent: bytes by path of the files that were asked for. broken: paths that are listed only. cut:
+    paths whose connection breaks in the middle, the first time.
     """
 
     models: dict[str, Path]
@@ -31,6 +32,7 @@ class FakeHub:
     gated: set[str] = field(default_factory=set)
     disabled: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)
     status: int | None = None
     body: bytes | None = None
     sent: dict[str, int] = field(default_factory=dict)
@@ -119,9 +121,14 @@ class Handler(BaseHTTPRequestHandler):
             first, last = int(start), min(int(end or len(data) - 1), len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data, status = data[first : last + 1], 206
+        length = len(data)
         if self.command == "GET":
+            if name in self.hub.cut:
+                self.hub.cut.remove(name)
+                data = data[: length // 2]
+                self.close_connection = True
             self.hub.sent[name] = self.hub.sent.get(name, 0) + len(data)
-        self.answer(data, status, headers)
+        self.answer(data, status, headers, length)
 
     def refused(self, model: str, revision: str) -> bool:
         """Answers with an error where there is one to answer with."""
@@ -146,11 +153,18 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"X-Error-Code": code, "X-Error-Message": message}
         self.answer(b"{}", status, {name: text for name, text in headers.items() if text})
 
-    def answer(self, data: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def answer(
+        self,
+        data: bytes,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        length: int | None = None,
+    ) -> None:
+        """length: what is said of it, where that is not true."""
         self.send_response(status)
         for name, text in (headers or {}).items():
             self.send_header(name, text)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(len(data) if length is None else length))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)

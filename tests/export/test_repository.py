@@ -105,7 +105,7 @@ def test_an_existing_output_is_left_alone(tmp_path: Path) -> None:
 def test_large_weights_go_to_external_data(
     checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.onnx_engine.MAX_ONNX_BYTES", 1000)
+    monkeypatch.setattr("export.onnx_engine.MAX_INLINE_BYTES", 1000)
     monkeypatch.setattr(repository, "networks_of", lambda _: [NETWORKS[0]])
     checkpoint = load_checkpoint(str(checkpoints("narrow")), None, "none", None)
     export_repository(checkpoint, tmp_path / "out", Progress(disable=True))

@@ -15,8 +15,8 @@ OURS = ("stages.engines", "export.onnx_engine", "benchmarks.operators", "embedde
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("telemetry") / "model.onnx"
-    borders = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])] for name in "xy"]
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", *borders)
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
     onnx.save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path
     )
