@@ -6,7 +6,7 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-faults check format lock image-locks venv javascript-sdk perf-analyzer results sbom licences audit
+.PHONY: run test test-faults test-full-size check format lock image-locks venv javascript-sdk perf-analyzer results sbom licences audit
 run: venv
 	@exec $(BIN)/upscale serve
 
@@ -16,6 +16,10 @@ test: javascript-sdk perf-analyzer check
 # What breaks the running server on purpose, the long cases and the half hour of mixed load too.
 test-faults: venv
 	$(BIN)/python -m pytest tests/faults -m "long or not long"
+
+# The x4 upscaler's own sizes with random weights, exported and served: 15 minutes, 12 GB of memory.
+test-full-size: venv
+	$(BIN)/python -m pytest -s tests/benchmarks/test_full_size.py -m "long or not long"
 
 check: venv
 	$(BIN)/ruff format --check .

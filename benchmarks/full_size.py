@@ -1,57 +1,160 @@
 """A checkpoint of the x4 upscaler's own architecture, in its full size, with random weights.
 
-`python -m benchmarks.full_size OUTPUT`; 1.9 GB in half precision. The tokenizer, the safety checker
-and the schedulers are the demo model's; configurations are those of
-https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler.
+`python -m benchmarks.full_size OUTPUT`; 2.4 GB in half precision, `--small` 32 MB. Its files are
+those of https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler: no `tokenizer.json`, null
+in `model_index.json`, the VAE's attention under the names of 2022; and beside them the safety
+checker of CompVis/stable-diffusion-v1-4. `make test-full-size` exports and serves it.
 """
 
 import json
-import shutil
+from itertools import islice, product
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
 import typer
-from diffusers import UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPTextModel
 
-from benchmarks.full_size_vae import DEMO, write_vae
+from benchmarks.full_size_vae import write_vae
 
+INDEX = {
+    "_class_name": "StableDiffusionUpscalePipeline",
+    "_diffusers_version": "0.10.0.dev0",
+    "feature_extractor": [None, None],
+    "low_res_scheduler": ["diffusers", "DDPMScheduler"],
+    "max_noise_level": 350,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "watermarker": [None, None],
+}
 UNET = {
     "in_channels": 7,
     "out_channels": 4,
-    "block_out_channels": (256, 512, 512, 1024),
     "down_block_types": ("DownBlock2D", *("CrossAttnDownBlock2D",) * 3),
     "up_block_types": (*("CrossAttnUpBlock2D",) * 3, "UpBlock2D"),
     "layers_per_block": 2,
     "attention_head_dim": 8,
-    "cross_attention_dim": 1024,
     "only_cross_attention": (True, True, True, False),
     "num_class_embeds": 1000,
     "use_linear_projection": True,
     "sample_size": 128,
 }
-TEXT_ENCODER = {
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-    "num_hidden_layers": 23,
-    "num_attention_heads": 16,
-    "hidden_act": "gelu",
-    "vocab_size": 49408,
+BETAS: dict[str, Any] = {
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
 }
+TOKENS, WORDS = 77, 49408
+START, END, PAD = "<|startoftext|>", "<|endoftext|>", "!"
 
 
-def write(folder: Path) -> None:
-    """Write the checkpoint to a folder that does not exist yet."""
-    left_out = shutil.ignore_patterns("vae", "unet", "text_encoder", "upscale.json")
-    shutil.copytree(DEMO, folder, ignore=left_out)
-    write_vae(folder / "vae")
+def write(folder: Path, small: bool = False) -> None:
+    """Write the checkpoint to a folder that does not exist yet.
+
+    small: an eighth of the channels and a few of the layers, for a try of what follows.
+    """
     torch.manual_seed(1)
-    UNet2DConditionModel(**UNET).half().save_pretrained(folder / "unet")
-    demo = json.loads((DEMO / "text_encoder" / "config.json").read_text())
-    tokens = {key: demo[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    config = CLIPTextConfig(**TEXT_ENCODER, **tokens)
-    CLIPTextModel(config).half().save_pretrained(folder / "text_encoder")
+    folder.mkdir(parents=True)
+    (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
+    write_tokenizer(folder / "tokenizer")
+    write_schedulers(folder)
+    part = 8 if small else 1
+    hidden = 1024 // part
+    write_vae(folder / "vae", (128, 256, 512) if not small else (32, 32, 64))
+    unet = UNet2DConditionModel(
+        **UNET,
+        block_out_channels=tuple(width // part for width in (256, 512, 512, 1024)),
+        cross_attention_dim=hidden,
+    )
+    save(unet, folder / "unet")
+    del unet
+    text = CLIPTextConfig(
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
+        num_hidden_layers=2 if small else 23,
+        num_attention_heads=16,
+        hidden_act="gelu",
+        vocab_size=WORDS,
+        bos_token_id=WORDS - 2,
+        eos_token_id=WORDS - 1,
+        pad_token_id=0,
+        projection_dim=512,
+    )
+    save(CLIPTextModel(text), folder / "text_encoder")
+    write_safety_checker(folder, hidden, 2 if small else 24)
+
+
+def save(model: Any, folder: Path) -> None:
+    """A network in half precision, in one file."""
+    model.half().save_pretrained(folder, max_shard_size="10GB")
+
+
+def write_tokenizer(folder: Path) -> None:
+    """As many tokens as CLIP has, of pairs of letters: only `vocab.json` and `merges.txt`."""
+    letters = sorted(ByteLevel.alphabet())
+    letters.sort(key=lambda letter: letter != PAD)  # the padding is token 0, as in the x4 upscaler
+    ends = [letter + "</w>" for letter in letters]
+    merges = list(islice(product(letters, ends), WORDS - len(letters) - len(ends) - 2))
+    vocabulary = [*letters, *ends, *(first + second for first, second in merges), START, END]
+    folder.mkdir()
+    vocab = {token: number for number, token in enumerate(vocabulary)}
+    (folder / "vocab.json").write_text(json.dumps(vocab))
+    lines = ["#version: 0.2", *(f"{first} {second}" for first, second in merges), ""]
+    (folder / "merges.txt").write_text("\n".join(lines))
+    special = {"bos_token": START, "eos_token": END, "pad_token": PAD, "unk_token": END}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    config = {**special, "model_max_length": TOKENS, "tokenizer_class": "CLIPTokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def write_schedulers(folder: Path) -> None:
+    """Those of the x4 upscaler."""
+    DDIMScheduler(
+        **BETAS,
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    ).save_pretrained(folder / "scheduler")
+    DDPMScheduler(**BETAS, clip_sample=True, variance_type="fixed_small").save_pretrained(
+        folder / "low_res_scheduler"
+    )
+
+
+def write_safety_checker(folder: Path, hidden: int, layers: int) -> None:
+    """CLIP's ViT-L/14; it flags nothing, as no cosine is above 1."""
+    vision = {
+        "hidden_size": hidden,
+        "intermediate_size": 4 * hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 16,
+        "image_size": 224,
+        "patch_size": 14,
+    }
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPConfig(vision_config=vision, text_config=text, projection_dim=768)
+    checker = StableDiffusionSafetyChecker(config)
+    for embeds in (checker.concept_embeds, checker.special_care_embeds):
+        torch.nn.init.normal_(embeds)
+    save(checker, folder / "safety_checker")
+    CLIPImageProcessorPil().save_pretrained(folder / "feature_extractor")
+
+
+def main(
+    output: Path,
+    small: Annotated[bool, typer.Option(help="An eighth of the channels, for a try.")] = False,
+) -> None:
+    """Write it to a folder that does not exist yet."""
+    write(output, small)
 
 
 if __name__ == "__main__":
-    typer.run(write)
+    typer.run(main)

@@ -10,15 +10,18 @@ from pathlib import Path
 import torch
 import typer
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 
 DEMO = Path(__file__).parent.parent / "demo" / "model"
+# The names that attention had in the first releases, and has at the hub to this day.
+OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
 
-def write_vae(folder: Path) -> None:
-    """The VAE alone, into `folder`."""
+def write_vae(folder: Path, channels: tuple[int, ...] = (128, 256, 512)) -> None:
+    """The VAE alone, into `folder`, in half precision and under its old names."""
     torch.manual_seed(0)
     vae = AutoencoderKL(  # https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler
-        block_out_channels=(128, 256, 512),
+        block_out_channels=channels,
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
         layers_per_block=2,
@@ -27,6 +30,15 @@ def write_vae(folder: Path) -> None:
         scaling_factor=0.08333,
     )
     vae.half().save_pretrained(folder)
+    path = folder / "diffusion_pytorch_model.safetensors"
+    save_file({old_name(name): tensor for name, tensor in load_file(path).items()}, path)
+
+
+def old_name(name: str) -> str:
+    """The same weight's name in the first releases."""
+    for new, old in OLD.items():
+        name = name.replace(f".{new}.", f".{old}.")
+    return name
 
 
 def main(output: Path) -> None:
