@@ -1,8 +1,8 @@
 """A checkpoint of the x4 upscaler's own architecture, in its full size, with random weights.
 
-`python -m benchmarks.full_size OUTPUT`; 2.4 GB in half precision, `--small` 32 MB. Its files are
-those of https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler: no `tokenizer.json`, null
-in `model_index.json`, the VAE's attention under the names of 2022; and beside them the safety
+`python -m benchmarks.full_size OUTPUT`; 2.4 GB in half precision, `--divisor 8` 32 MB. Its files
+are those of https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler: no `tokenizer.json`,
+null in `model_index.json`, the VAE's attention under the names of 2022; and beside them the safety
 checker of CompVis/stable-diffusion-v1-4. `make test-full-size` exports and serves it.
 """
 
@@ -56,22 +56,21 @@ TOKENS, WORDS = 77, 49408
 START, END, PAD = "<|startoftext|>", "<|endoftext|>", "!"
 
 
-def write(folder: Path, small: bool = False) -> None:
+def write(folder: Path, divisor: int = 1) -> None:
     """Write the checkpoint to a folder that does not exist yet.
 
-    small: an eighth of the channels and a few of the layers, for a try of what follows.
+    divisor: 2, 4 or 8 for as many times fewer channels and layers, for a try of what follows.
     """
     torch.manual_seed(1)
     folder.mkdir(parents=True)
     (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
     write_tokenizer(folder / "tokenizer")
     write_schedulers(folder)
-    part = 8 if small else 1
-    hidden = 1024 // part
-    write_vae(folder / "vae", (128, 256, 512) if not small else (32, 32, 64))
+    hidden = 1024 // divisor
+    write_vae(folder / "vae", tuple(max(32, width // divisor) for width in (128, 256, 512)))
     unet = UNet2DConditionModel(
         **UNET,
-        block_out_channels=tuple(width // part for width in (256, 512, 512, 1024)),
+        block_out_channels=tuple(width // divisor for width in (256, 512, 512, 1024)),
         cross_attention_dim=hidden,
     )
     save(unet, folder / "unet")
@@ -79,7 +78,7 @@ def write(folder: Path, small: bool = False) -> None:
     text = CLIPTextConfig(
         hidden_size=hidden,
         intermediate_size=4 * hidden,
-        num_hidden_layers=2 if small else 23,
+        num_hidden_layers=23 // divisor,
         num_attention_heads=16,
         hidden_act="gelu",
         vocab_size=WORDS,
@@ -89,7 +88,7 @@ def write(folder: Path, small: bool = False) -> None:
         projection_dim=512,
     )
     save(CLIPTextModel(text), folder / "text_encoder")
-    write_safety_checker(folder, hidden, 2 if small else 24)
+    write_safety_checker(folder, hidden, 24 // divisor)
 
 
 def save(model: Any, folder: Path) -> None:
@@ -150,10 +149,10 @@ def write_safety_checker(folder: Path, hidden: int, layers: int) -> None:
 
 def main(
     output: Path,
-    small: Annotated[bool, typer.Option(help="An eighth of the channels, for a try.")] = False,
+    divisor: Annotated[int, typer.Option(help="For a try: 2, 4 or 8 times fewer channels.")] = 1,
 ) -> None:
     """Write it to a folder that does not exist yet."""
-    write(output, small)
+    write(output, divisor)
 
 
 if __name__ == "__main__":
