@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export.aoti_engine import export_aoti, load_aoti
-from export.checkpoint import Checkpoint, load_checkpoint
+from export.checkpoint import MODELS, Checkpoint, load_checkpoint
 from export.engine_choice import Engine
 from export.exactness import Run, measure, seeded_inputs
 from export.networks import NETWORKS, Network
@@ -127,6 +127,8 @@ def time_all(model: str, names: list[str], folder: Path, contender: Contender) -
 def picture(checkpoint: Checkpoint, folder: Path, contender: Contender) -> Any:
     """One whole image, diffusers' with its UNet replaced by the engine; uint8."""
     pipeline: Any = copy.copy(checkpoint.pipeline)
+    for name in MODELS:
+        setattr(pipeline, name, checkpoint.load(name))
     run = contender.load(folder, networks(["unet"])[0])
     original = pipeline.unet.forward
 
