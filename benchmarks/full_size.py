@@ -2,8 +2,8 @@
 
 `python -m benchmarks.full_size OUTPUT`; 2.4 GB in half precision, `--divisor 8` 32 MB. Its files
 are those of https://huggingface.co/stabilityai/stable-diffusion-x4-upscaler: no `tokenizer.json`,
-null in `model_index.json`, the VAE's attention under the names of 2022; and beside them the safety
-checker of CompVis/stable-diffusion-v1-4. `make test-full-size` exports and serves it.
+null in `model_index.json`, weights under the names of 2022; and beside them the safety checker of
+CompVis/stable-diffusion-v1-4. `make test-full-size` exports and serves it.
 """
 
 import json
@@ -15,6 +15,7 @@ import torch
 import typer
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from safetensors.torch import load_file, save_file
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPTextModel
 
@@ -88,12 +89,24 @@ def write(folder: Path, divisor: int = 1) -> None:
         projection_dim=512,
     )
     save(CLIPTextModel(text), folder / "text_encoder")
+    use_old_names(folder / "text_encoder", "", "text_model.", TOKENS)
     write_safety_checker(folder, hidden, 24 // divisor)
 
 
 def save(model: Any, folder: Path) -> None:
     """A network in half precision, in one file."""
     model.half().save_pretrained(folder, max_shard_size="10GB")
+
+
+def use_old_names(folder: Path, new: str, old: str, positions: int) -> None:
+    """CLIP's weights as transformers wrote them in 2022: another prefix, and `position_ids`."""
+    path = folder / "model.safetensors"
+    tensors = {
+        old + name.removeprefix(new) if name.startswith(new) else name: tensor
+        for name, tensor in load_file(path).items()
+    }
+    tensors[f"{old}embeddings.position_ids"] = torch.arange(positions)[None]
+    save_file(tensors, path, {"format": "pt"})
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -144,6 +157,7 @@ def write_safety_checker(folder: Path, hidden: int, layers: int) -> None:
     for embeds in (checker.concept_embeds, checker.special_care_embeds):
         torch.nn.init.normal_(embeds)
     save(checker, folder / "safety_checker")
+    use_old_names(folder / "safety_checker", "vision_model.", "vision_model.vision_model.", 257)
     CLIPImageProcessorPil().save_pretrained(folder / "feature_extractor")
 
 

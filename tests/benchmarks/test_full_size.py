@@ -27,10 +27,10 @@ from tests.server import ROOT, Server
 # What the networks of the real checkpoint have: https://huggingface.co/stabilityai/
 # stable-diffusion-x4-upscaler, and its usual safety checker.
 PARAMETERS = {
-    "text_encoder": 340_387_840,
+    "text_encoder": 340_387_840 + 77,
     "unet": 473_398_020,
     "vae": 55_325_927,
-    "safety_checker": 303_981_588,
+    "safety_checker": 303_981_588 + 257,
 }
 FIELDS: dict[str, Any] = {
     "prompt": "a photo of a cat",
@@ -54,6 +54,12 @@ def test_its_files_are_those_of_the_hub(small: Path) -> None:
     with safe_open(small / "vae" / "diffusion_pytorch_model.safetensors", "pt") as file:
         assert {"encoder.mid_block.attentions.0.query.weight"} < set(file.keys())
         assert not [name for name in file.keys() if ".to_" in name]  # noqa: SIM118
+    for part, name in (
+        ("text_encoder", "text_model.embeddings.token_embedding.weight"),
+        ("safety_checker", "vision_model.vision_model.embeddings.patch_embedding.weight"),
+    ):
+        with safe_open(small / part / "model.safetensors", "pt") as file:
+            assert name in file.keys()  # noqa: SIM118
 
 
 def test_every_network_is_whole_and_finite(small: Path) -> None:
