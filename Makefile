@@ -10,7 +10,7 @@ TESTS ?=
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-long test-faults test-training check-images check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit \
+.PHONY: run test test-long test-faults test-training test-full-size check-images check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit \
 	check-alerts images compose-drill cluster-test
 run: venv
 	@exec $(BIN)/upscale serve
@@ -34,6 +34,10 @@ test-faults: venv-test
 # What made the demo model; run it when demo/training/ changes.
 test-training: venv-test
 	$(BIN)/python -m pytest tests/demo -m training
+
+# The x4 upscaler's own sizes with random weights, exported and served: 15 minutes, 12 GB of memory.
+test-full-size: venv-test
+	$(BIN)/python -m pytest -s tests/benchmarks/test_full_size.py -m "long or not long"
 
 check: venv-test
 	$(BIN)/ruff format --check .

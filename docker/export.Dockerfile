@@ -27,6 +27,7 @@ COPY gateway gateway
 COPY model_repository model_repository
 COPY docker/export.sh /opt/upscale/export.sh
 ENV PYTHONPATH=/app:/opt/export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
 # Fails where the container lacks a library of PyTorch's.
 RUN ["python3", "-c", "import torch"]
 USER 10001:10001

@@ -20,6 +20,7 @@ FROM nvcr.io/nvidia/tritonserver:${TRITON_TAG}${TRITON_DIGEST}
 COPY --from=build /opt/stages /opt/stages
 COPY docker/triton /opt/upscale
 ENV PYTHONPATH=/opt/stages PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 HOME=/tmp
+ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
 # Fails where the container lacks a library of PyTorch's.
 RUN ["python3", "-c", "import torch"]
 USER 10001:10001

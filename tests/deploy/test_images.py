@@ -42,6 +42,14 @@ def test_what_is_copied_exists_and_is_sent_to_the_builder(path: Path) -> None:
         assert tracked(source), f"{source} is not in git"
 
 
+@pytest.mark.parametrize("name", ["export", "triton"])
+def test_an_image_with_onnx_runtime_tells_nobody(name: str) -> None:
+    variables = [
+        text for step, text in instructions(DOCKER / f"{name}.Dockerfile") if step == "ENV"
+    ]
+    assert "ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1" in variables
+
+
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
 def test_an_image_has_no_more_of_the_sources_than_it_runs(path: Path) -> None:
     assert not {"benchmarks", "demo", "embedded", "tests"} & set(copied(path))
