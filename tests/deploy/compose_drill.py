@@ -38,9 +38,13 @@ class Drill:
             "MODEL_REPOSITORY": "/models/demo-1",
         }
 
+        # Where limits may not be raised, podman fails; without any it takes those of this machine.
+        self.override = self.containers.folder / "compose-override.yaml"
+        self.override.write_text("services:\n  triton-cpu:\n    ulimits: !override {}\n")
+
     def compose(self, *words: str) -> str:
         tool = (UVX, "--quiet", "--from", PODMAN_COMPOSE, "podman-compose")
-        options = ("--profile", "cpu", "-f", DOCKER / "compose.yaml")
+        options = ("--profile", "cpu", "-f", DOCKER / "compose.yaml", "-f", self.override)
         return self.containers.run(*tool, *options, *words)
 
     def prepare(self) -> None:
