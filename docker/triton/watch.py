@@ -25,7 +25,8 @@ def stubs(triton: int) -> tuple[set[int], set[int]]:
     Triton does not collect its stubs, so the kernel keeps one that has ended, as a zombie. Other
     children of Triton do not count: it starts shells that live for some milliseconds.
     """
-    living, ended = set(), set()
+    living: set[int] = set()
+    ended: set[int] = set()
     for path in PROC.glob("[0-9]*/stat"):
         try:
             text = path.read_text(errors="replace")

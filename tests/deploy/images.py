@@ -15,7 +15,7 @@ FOLDERS = {
     "triton": ("/opt/stages", "/opt/upscale"),
     "export": ("/opt/export", "/app"),
 }
-LIMITS_MB = {"gateway": 300, "triton": 1700, "export": 3000}
+LIMITS_MB = {"gateway": 300, "triton": 2000, "export": 3300}
 IMPORTS = {
     "gateway": "import export.download, gateway.app",
     "triton": "import PIL, tokenizers, torch",

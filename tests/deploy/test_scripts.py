@@ -89,7 +89,14 @@ class Started:
 
     def wait_for_job(self) -> None:
         active = 'upscale_denoise_jobs{state="active"} 1'
-        wait_until(lambda: active in httpx.get(self.metrics_url, trust_env=False).text, 30)
+
+        def is_active() -> bool:
+            try:
+                return active in httpx.get(self.metrics_url, trust_env=False).text
+            except httpx.TransportError:  # it starts
+                return False
+
+        wait_until(is_active, 120)
 
     def drain(self, **variables: str) -> None:
         """What Kubernetes does before SIGTERM; fails when it takes very long."""

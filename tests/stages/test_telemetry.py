@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-OURS = ("stages.engines", "export.onnx_engine", "benchmarks.operators", "embedded.triton")
+OURS = ("stages.engines", "export.onnx_engine", "benchmarks.load", "embedded.triton")
 
 
 @pytest.fixture(scope="module")
