@@ -27,11 +27,6 @@ PRIMARIES: dict[int, Chromaticities] = {
 }
 
 
-def bt709(stored: NDArray[np.float64]) -> NDArray[np.float64]:
-    """BT.709, BT.601 and BT.2020."""
-    return np.where(stored < 0.081, stored / 4.5, ((stored + 0.099) / 1.099) ** (1 / 0.45))
-
-
 def smpte240(stored: NDArray[np.float64]) -> NDArray[np.float64]:
     """SMPTE ST 240."""
     return np.where(stored < 0.0913, stored / 4, ((stored + 0.1115) / 1.1115) ** (1 / 0.45))
@@ -42,9 +37,10 @@ def smpte428(stored: NDArray[np.float64]) -> NDArray[np.float64]:
     return stored**2.6 * (52.37 / 48)
 
 
-BT709_TRANSFERS = (1, 6, 11, 14, 15)
+BT709_TRANSFERS = (1, 6, 11, 14, 15)  # of BT.709, BT.601 and BT.2020
 TRANSFERS: dict[int, Transfer] = {
-    **dict.fromkeys(BT709_TRANSFERS, bt709),
+    # As screens show it (BT.1886), browsers too, and not the inverse of the camera's curve.
+    **dict.fromkeys(BT709_TRANSFERS, power(2.4)),
     4: power(2.2),
     5: power(2.8),
     7: smpte240,

@@ -15,7 +15,7 @@ from gateway.images import vips
 from gateway.images.cicp import cicp_space
 from gateway.images.colour import Description, Profile
 from gateway.images.cost import Bound
-from gateway.images.picture import Picture, split, unpremultiplied, widened
+from gateway.images.picture import Picture, split, unpremultiplied
 
 # Nothing but the picture itself is looked at.
 pi_heif.options.THUMBNAILS = False
@@ -28,8 +28,6 @@ def decode_avif(content: bytes, bound: Bound) -> Picture:
     """Raises InvalidImage for a broken file and what `bound` raises."""
     image = _open(content)
     samples = vips.load("heif", content, bound)
-    if samples.dtype == np.uint16:
-        samples = widened(samples, image.info["bit_depth"])
     colours = 1 if samples.shape[2] <= 2 else 3
     colour, alpha = split(samples, colours, colours if samples.shape[2] > colours else None)
     if image.mode.startswith("RGBa"):

@@ -15,6 +15,8 @@ Samples = NDArray[np.uint8] | NDArray[np.uint16]
 class Picture:
     """Samples of a known meaning: uint8 of 0 to 255, or uint16 of 0 to 65535.
 
+    What is stored in 10 to 14 bits are the upper of 16: of its white, 65472 and more, not a quarter
+    of one of 255 is missing.
     colour: [H, W, C], C 1: grey, 0 is black; 3: RGB; 4: CMYK, 0 is no ink. Not premultiplied.
     alpha: [H, W] of the same dtype, 0 is clear; None: opaque.
     descriptions: of the colours, in the order in which they count; none: sRGB.
@@ -38,13 +40,6 @@ def unpremultiplied(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     factor = most / np.maximum(alpha, 1).astype(np.float32)
     restored = (colour * factor[..., None]).round().clip(0, most).astype(colour.dtype)
     return np.where(alpha[..., None] == 0, 0, restored).astype(colour.dtype)
-
-
-def widened(samples: NDArray[Any], bits: int) -> NDArray[np.uint16]:
-    """Whole numbers of so many bits, at the upper end of 16 -> the same share of 65535."""
-    most = 2**bits - 1
-    numbers = (samples >> (16 - bits)).astype(np.uint32)
-    return np.asarray((numbers * 65535 + most // 2) // most, np.uint16)
 
 
 def to_8_bits(samples: Samples) -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ from gateway.images.cost import (
 from gateway.images.directory import NUMBERS, ORIENTATION, Directory, first_directory
 from gateway.images.exif import orientation_of, read_exif
 from gateway.images.jpeg import START_OF_SCAN
-from gateway.images.picture import Picture, Samples, split, unpremultiplied, widened
+from gateway.images.picture import Picture, Samples, split, unpremultiplied
 
 SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 CHANNELS, PLANES, TILE_WIDTH, TILE_LENGTH = 277, 284, 322, 323
@@ -90,8 +90,6 @@ def _check_cost(content: bytes, directory: Directory) -> None:
     for tag in (TILE_WIDTH, TILE_LENGTH):
         if tag in directory.entries and not 0 < directory.number(tag, 0) <= MAX_TILE_SIDE:
             raise InvalidImage("The image has very large tiles; save it without tiles.")
-    if sum(entry.size for entry in directory.entries.values()) > 2 * len(content):
-        raise InvalidImage(DAMAGED)  # or made to take memory, as tags share their bytes
     parts = max(
         (directory.entries[tag].count for tag in PLACES if tag in directory.entries), default=0
     )
@@ -163,7 +161,7 @@ def _samples(content: bytes, page: Page) -> NDArray[Any]:
     samples = opencv.load(_neutral(content, page))
     if samples.dtype != np.uint16:
         raise InvalidImage(DAMAGED)
-    return widened(samples, page.bits)
+    return samples
 
 
 def _neutral(content: bytes, page: Page) -> bytes:

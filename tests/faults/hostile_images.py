@@ -32,6 +32,14 @@ def png(side: int, pixels: bytes, extra: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + extra + body + png_chunk(b"IEND", b"")
 
 
+def png_of_frame(side: int) -> bytes:
+    """An animation of 8 x 8 pixels whose first frame is larger than it, black and packed."""
+    still = png(8, bytes(200), png_chunk(b"acTL", struct.pack(">II", 1, 0)))
+    control = struct.pack(">IIIIIHHBB", 0, side, side, 0, 0, 1, 10, 0, 0)
+    pixels = struct.pack(">I", 1) + zlib.compress(bytes(side * (3 * side + 1)))
+    return still[:-12] + png_chunk(b"fcTL", control) + png_chunk(b"fdAT", pixels) + still[-12:]
+
+
 def gif(extra: bytes) -> bytes:
     """extra: a block before the picture, again and again."""
     content = file_of(Image.new("P", (8, 8)), "GIF")
@@ -168,20 +176,21 @@ def tiff_of_strips(count: int) -> bytes:
 TOO_LARGE, DAMAGED = "at most 1048576 are allowed", "damaged"
 WITHOUT_TILES, TINY_PARTS = "save it without tiles", "too many tiny parts"
 TEXT = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(900_000)))
-PROFILE = png_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(50_000_000)))
+PROFILE = png_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(100_000_000)))
 SMALL_TILE = [(tag, 4, struct.pack("<I", 16)) for tag in (322, 323)]
 
 # What a file is -> how it is made, and what is said of it; None: it is a picture all the same.
 HOSTILE: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "PNG of 60000 x 60000": (lambda: png(HUGE, b""), TOO_LARGE),
     "PNG of 2^31 - 1 squared": (lambda: png(2**31 - 1, b""), TOO_LARGE),
+    "PNG animation with a frame of 8192 x 8192": (lambda: png_of_frame(8192), DAMAGED),
     "JPEG of 60000 x 60000": (jpeg_of_size, TOO_LARGE),
     "GIF frame of 60000 x 60000": (gif_of_size, TOO_LARGE),
     "BMP of 60000 x 60000": (bmp_of_size, TOO_LARGE),
     "WebP canvas of 16383 x 16383": (webp_of_size, TOO_LARGE),
     "PNG with pixels for 300000 more": (lambda: png(8, bytes(60_000_000)), None),
     "PNG whose texts unpack to 90 MB": (lambda: png(8, bytes(200), TEXT * 100), None),
-    "PNG whose profile unpacks to 50 MB": (lambda: png(8, bytes(200), PROFILE), None),
+    "PNG whose profile unpacks to 100 MB": (lambda: png(8, bytes(200), PROFILE), None),
     "TIFF in a tile of 8192 x 8192": (lambda: tiff_of_tiles(8192), WITHOUT_TILES),
     # The first of two entries for a tag holds.
     "TIFF that names its tile twice": (lambda: tiff_of_tiles(8192, *SMALL_TILE), WITHOUT_TILES),

@@ -41,10 +41,6 @@ def srgb(stored: Array) -> Array:
     return np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
 
 
-def bt709(stored: Array) -> Array:
-    return np.where(stored < 0.081, stored / 4.5, ((stored + 0.099) / 1.099) ** (1 / 0.45))
-
-
 def power(exponent: float) -> Transfer:
     return lambda stored: stored**exponent
 

@@ -16,7 +16,6 @@ from tests.gateway.images.cells import (
     Array,
     Cell,
     Described,
-    bt709,
     orientations,
     patches,
     power,
@@ -39,7 +38,7 @@ PNG_DESCRIBED = [
     Described("gAMA, cHRM", power(1.8), "P3",
               ((b"gAMA", numbers(55_556)), (b"cHRM", numbers(*P3_PRIMARIES)))),
     Described("cICP P3", primaries="P3", chunks=((b"cICP", bytes([12, 13, 0, 1])), GAMMA)),
-    Described("cICP BT.2020", bt709, "2020", ((b"cICP", bytes([9, 14, 0, 1])),)),
+    Described("cICP BT.2020", power(2.4), "2020", ((b"cICP", bytes([9, 14, 0, 1])),)),
     Described("cICP PQ", chunks=((b"cICP", bytes([9, 16, 0, 1])),), refused="(PQ)"),
     Described("cICP HLG", chunks=((b"cICP", bytes([9, 18, 0, 1])),), refused="(HLG)"),
 ]  # fmt: skip

@@ -243,6 +243,14 @@ def test_a_description_that_says_nothing_leaves_the_next_its_word(
     assert np.array_equal(read(files.png(stored, 8, 2, chunk, GAMMA_OF_LIGHT)), expected)
 
 
+@pytest.mark.parametrize(("gamma", "as_stored"), [(43_290, True), (45_455, True), (47_619, True),
+                                                  (43_000, False), (48_000, False)])  # fmt: skip
+def test_a_gamma_near_that_of_srgb_is_srgb(gamma: int, as_stored: bool) -> None:
+    """From 1 / 2.31 to 1 / 2.1, as in Chromium."""
+    content = files.png(np.asarray(PHOTO), 8, 2, (b"gAMA", gamma.to_bytes(4, "big")))
+    assert np.array_equal(read(content), np.asarray(PHOTO)) == as_stored
+
+
 def test_a_chunk_with_a_wrong_checksum_or_after_the_pixels_says_nothing() -> None:
     stored = np.asarray(PHOTO)
     content = files.png(stored, 8, 2, GAMMA_OF_LIGHT)
