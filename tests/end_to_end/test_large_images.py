@@ -128,4 +128,4 @@ def test_a_memory_budget_that_cannot_be_used_stops_the_start_and_is_named(
     with pytest.raises(AssertionError, match="did not start"):
         server.start()
     assert server.stop() == 1
-    assert "MEMORY_BUDGET_MB=lots: " in "".join(server.output)
+    assert "MEMORY_BUDGET_MB='lots': " in "".join(server.output)
