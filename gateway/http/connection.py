@@ -39,7 +39,8 @@ class Connection(H11Protocol):
     def _look(self) -> None:
         unread = self.transport.get_write_buffer_size()
         is_served = self.cycle is not None and not self.cycle.response_complete
-        is_kept = self.timeout_keep_alive_task is not None  # between requests
+        # Between requests: nothing of the next head has come, neither before the last answer.
+        is_kept = self.timeout_keep_alive_task is not None and not self.conn.trailing_data[0]
         is_ours = (is_served or is_kept) and unread == 0
         has_read, self._unread = unread < self._unread, unread
         now = self.loop.time()

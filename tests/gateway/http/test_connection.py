@@ -197,6 +197,18 @@ def test_a_connection_is_kept_between_requests_for_longer_than_a_client_may_take
     run(use)
 
 
+def test_a_head_that_began_before_the_last_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", 2 * LONG_S)
+
+    async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(get("/nothing") + b"G")
+        assert await reader.readuntil(b'Not Found"}')
+
+    run(use)
+
+
 def test_the_connection_is_kept_for_longer_than_proxies_keep_it() -> None:
     proxies_s = 60  # nginx' keepalive_timeout to a server, and load balancers'
     assert proxies_s < KEEP_ALIVE_S
