@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CHECK_INTERVAL_S = 0.5
@@ -39,8 +40,10 @@ class Connection(H11Protocol):
     def _look(self) -> None:
         unread = self.transport.get_write_buffer_size()
         is_served = self.cycle is not None and not self.cycle.response_complete
-        # Between requests: nothing of the next head has come, neither before the last answer.
-        is_kept = self.timeout_keep_alive_task is not None and not self.conn.trailing_data[0]
+        # Between requests: the last body has come whole, and of the next head nothing, not even
+        # before the last answer.
+        is_kept = self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+        is_kept = is_kept and self.timeout_keep_alive_task is not None
         is_ours = (is_served or is_kept) and unread == 0
         has_read, self._unread = unread < self._unread, unread
         now = self.loop.time()

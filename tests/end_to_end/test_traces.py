@@ -116,10 +116,8 @@ def test_errors_mark_the_span_and_nothing_of_the_caller_is_told(
         ):
             [*_, last] = source.iter_sse()
             assert last.event == "error"
-        for trace_id in (failed, watched):
-            wait_until(
-                lambda seen=trace_id: ("upscale", "POST /upscale") in names(collector, seen), 20
-            )
+        whole = ("upscale", "POST /upscale")
+        wait_until(lambda: all(whole in names(collector, i) for i in (failed, watched)), 20)
     wholes = {s.trace_id: s for s in collector.spans if s.name == "POST /upscale"}
     assert wholes[failed].is_error
     assert wholes[watched].is_error

@@ -197,6 +197,16 @@ def test_a_connection_is_kept_between_requests_for_longer_than_a_client_may_take
     run(use)
 
 
+def test_a_body_that_was_refused_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", 2 * LONG_S)
+
+    async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        assert await reader.readuntil(b'Not Found"}')
+
+    run(use)
+
+
 def test_a_head_that_began_before_the_last_answer_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -222,9 +232,3 @@ def test_a_connection_that_is_used_lasts() -> None:
             await asyncio.sleep(TIMEOUT_S / 10)
 
     run(use)
-
-
-def test_connections_that_rest_outlive_a_proxys() -> None:
-    """nginx's and AWS's load balancers' end after 60 s; who closes later meets no request."""
-    server = http_server(app(), Settings(**SETTINGS), stop_timeout_s=1)
-    assert server.config.timeout_keep_alive > 60
