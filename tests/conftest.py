@@ -47,9 +47,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
 
 @pytest.fixture(scope="session")
-def repositories(
-    checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
+def repositories(checkpoints: Callable[[str], Path]) -> Callable[[str], Path]:
     """The repository that `upscale export` makes of a tiny checkpoint, by its name in EXPORTS.
 
     Nobody may change it: it is kept for the next run. Copy it.
@@ -58,7 +56,7 @@ def repositories(
 
     def repository(name: str) -> Path:
         if name not in ready:
-            ready[name] = exported(name, checkpoints, tmp_path_factory.mktemp("export"))
+            ready[name] = exported(name, checkpoints)
         return ready[name]
 
     return repository

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import onnx
 from filelock import FileLock
-from transformers import CLIPImageProcessorPil
+from onnx import numpy_helper
 
 from embedded.default_repository import CACHE, default_repository, fingerprint
+from export.manifest import record
 from stages.machine import describe_machine
 from tests import tiny_pipeline
 
@@ -48,8 +51,8 @@ EXPORTS = {
 }
 
 
-def exported(name: str, checkpoint: Callable[[str], Path], scratch: Path) -> Path:
-    """The repository of this name. scratch: where a safety checker may be written.
+def exported(name: str, checkpoint: Callable[[str], Path]) -> Path:
+    """The repository of this name.
 
     Whoever else wants it, as the other worker of pytest-xdist, waits until it is there.
     """
@@ -61,11 +64,13 @@ def exported(name: str, checkpoint: Callable[[str], Path], scratch: Path) -> Pat
             for old in FOLDER.glob(f"{name}-*"):
                 shutil.rmtree(old)
             folder.mkdir()
+            if export.flags:
+                shutil.copytree(exported(export.architecture, checkpoint), repository)
+                _flag_everything(repository)
+                return repository
             command = [sys.executable, "-m", "cli", "export", "--output", str(repository)]
             command += ["--model", str(checkpoint(export.architecture)), *export.options]
             command += ["--precision", "fp32"]  # what diffusers' pixels need, with a GPU too
-            if export.flags:
-                command += ["--safety-checker", str(_flagging_checker(scratch))]
             subprocess.run(command, cwd=ROOT, check=True)
     return repository
 
@@ -83,8 +88,16 @@ def _lock(name: str) -> Iterator[None]:
         yield
 
 
-def _flagging_checker(folder: Path) -> Path:
-    checker = folder / "checker"
-    tiny_pipeline.make_safety_checker(threshold=-1.0).save_pretrained(checker)
-    CLIPImageProcessorPil().save_pretrained(checker)
-    return checker
+def _flag_everything(repository: Path) -> None:
+    """Lower every concept's threshold below what a cosine can be."""
+    path = repository / "safety_checker" / "1" / "model.onnx"
+    model = onnx.load(path)
+    [thresholds] = [
+        tensor
+        for tensor in model.graph.initializer
+        if tensor.name == "checker.concept_embeds_weights"
+    ]
+    lowered = np.full(tuple(thresholds.dims), -1, np.float32)
+    thresholds.CopyFrom(numpy_helper.from_array(lowered, thresholds.name))
+    onnx.save(model, path)
+    record(repository)

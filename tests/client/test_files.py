@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.jobs.os.access", lambda *_: False)  # root may write everywhere
+    monkeypatch.setattr("client.files.os.access", lambda *_: False)  # root may write everywhere
     with pytest.raises(UsageError, match="cannot be written to"):
         make_folders([Job(tmp_path / "a.png", tmp_path / "b.png")])
 
