@@ -1,15 +1,26 @@
-"""What a request must pass before its body is read: token, length, a place; then a clock runs."""
+"""What a request must pass before its body is read: origin, token, length, a place.
+
+Then a clock runs.
+"""
 
 import asyncio
 import secrets
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import BodyTooLarge, Unauthorized, UploadTimeout, UpscaleError
+from gateway.errors import (
+    BodyTooLarge,
+    ForeignOrigin,
+    Unauthorized,
+    UnsupportedEncoding,
+    UploadTimeout,
+    UpscaleError,
+)
 from gateway.http.capacity import Capacity
 from gateway.http.disconnect import CLIENT_CLOSED_REQUEST
 from gateway.http.error_answers import ErrorAnswers
@@ -49,6 +60,8 @@ class Entrance:
         try:
             headers = Headers(scope=scope)
             self._check_token(headers.get("authorization", ""))
+            self._check_origin(headers)
+            check_encoding(headers.get("content-encoding", ""))
             self._check_length(headers.get("content-length", ""))
             with self._capacity.place():
                 await self._enter(scope, receive, send)
@@ -96,7 +109,30 @@ class Entrance:
         ):
             raise Unauthorized
 
+    def _check_origin(self, headers: Headers) -> None:
+        """Without a token, whoever has the address open in a browser would work for any page."""
+        origin, allowed = headers.get("origin"), self._settings.cors_origins or ""
+        if self._settings.auth_token is not None or origin is None:
+            return
+        if allowed == "*" or origin in allowed.split(","):
+            return
+        # Browsers send the first where they trust the connection; proxies may change Host.
+        site = headers.get("sec-fetch-site")
+        is_own = (
+            urlsplit(origin).netloc == headers.get("host")
+            if site is None
+            else site in ("same-origin", "none")
+        )
+        if not is_own:
+            raise ForeignOrigin
+
     def _check_length(self, announced: str) -> None:
         # Python reads no number of thousands of digits.
         if announced.isdecimal() and float(announced) > self._settings.max_body_bytes:
             raise BodyTooLarge(self._settings.max_body_bytes)
+
+
+def check_encoding(content_encoding: str) -> None:
+    """Raises UnsupportedEncoding for all but none."""
+    if content_encoding.strip().lower() not in ("", "identity"):
+        raise UnsupportedEncoding(content_encoding)

@@ -1,12 +1,16 @@
-"""The answer to a request for a picture: the contract's JSON, made in pieces."""
+"""The answer to a request for a picture: the contract's JSON, made in pieces, or the file."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
+from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from gateway.images.data_url import DataUrl
+from gateway.images.write import KINDS, OutputFormat
 from gateway.schemas import ImageResponse, Media
+
+SEED, NSFW, CHECK = "Upscale-Seed", "Upscale-Nsfw", "Upscale-Safety-Check"
 
 
 class UpscaleAnswer:
@@ -32,12 +36,29 @@ class UpscaleAnswer:
                 await asyncio.sleep(0)
             yield self._tail
 
-    def response(self) -> StreamingResponse:
-        """All of it as the body of a response."""
+    def response(self, headers: dict[str, str] | None = None) -> Response:
+        """All of it as the body of a response with these headers besides."""
         return StreamingResponse(
             self.pieces(),
             media_type="application/json",
-            headers={"Content-Length": str(len(self))},
+            headers={"Content-Length": str(len(self)), **(headers or {})},
+        )
+
+
+class FileAnswer:
+    """The file itself; what the JSON says of it is in headers."""
+
+    def __init__(self, content: bytes, output_format: OutputFormat, seed: int, nsfw: bool) -> None:
+        self._content = content
+        self._media_type = KINDS[output_format].media_type
+        self._headers = {SEED: str(seed), NSFW: str(nsfw).lower()}
+
+    def response(self, headers: dict[str, str] | None = None) -> Response:
+        """The file as the body of a response with these headers besides."""
+        return Response(
+            self._content,
+            media_type=self._media_type,
+            headers={**self._headers, "X-Content-Type-Options": "nosniff", **(headers or {})},
         )
 
 

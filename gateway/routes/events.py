@@ -1,4 +1,5 @@
-"""What happens to a request as server-sent events: queued, progress, preview, result or error.
+"""What happens to a request as server-sent events: accepted, queued, progress, preview, and at the
+end result or error.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -32,6 +33,10 @@ class RequestEvents:
     def __init__(self) -> None:
         self._unread: asyncio.Queue[bytes | Preview] = asyncio.Queue(MAX_UNREAD)
         self._measured_from: tuple[float, int] | None = None  # a time and the step done by then
+
+    def add_accepted(self, seconds: float | None) -> None:
+        """seconds: until the result, as far as is known; it waits now or is worked on."""
+        self._add(_event("accepted", {"seconds": seconds}))
 
     def add_queued(self, position: int) -> None:
         """position: in the queue, from 1."""
@@ -71,7 +76,9 @@ class RequestEvents:
 
 
 def event_response(
-    make_answer: Callable[[RequestEvents], Awaitable[UpscaleAnswer]], error_answers: ErrorAnswers
+    make_answer: Callable[[RequestEvents], Awaitable[UpscaleAnswer]],
+    error_answers: ErrorAnswers,
+    headers: dict[str, str] | None = None,
 ) -> EventSourceResponse:
     """Stream what make_answer adds to its argument, then its answer; its errors become events.
 
@@ -80,7 +87,7 @@ def event_response(
     return EventSourceResponse(
         _stream(make_answer, error_answers),
         # no cache keeps it, and nginx passes it on at once
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})},
     )
 
 
