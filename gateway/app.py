@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 
 from gateway.http.capacity import Capacity
 from gateway.http.closing import ClosingConnections
 from gateway.http.deadlines import Deadlines
 from gateway.http.entrance import Entrance
 from gateway.http.error_answers import ErrorAnswers, add_error_handlers
+from gateway.http.head import HeadAsGet
 from gateway.http.request_log import RequestLog
 from gateway.http.request_target import AbsoluteTargets
 from gateway.results.store import LocalResults, result_store
@@ -62,17 +62,14 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
     metrics = Metrics(capacity)
     upscaler = Upscaler(settings, pool, capacity, deadlines, results)
     files = PageFiles(settings)
-    routers = [
-        upscale_router(upscaler, error_answers),
-        health_router(pool, deadlines, metrics),
-        operations_router(settings, pool, error_answers),
-        page_router(files),
-    ]
+    app.include_router(upscale_router(upscaler, error_answers))
     if isinstance(results, LocalResults):
-        routers.append(results_router(results))
-    for router in routers:
-        app.include_router(router)
+        app.include_router(results_router(results))
+    app.include_router(health_router(pool, deadlines, metrics))
+    app.include_router(operations_router(settings, pool, error_answers))
+    app.include_router(page_router(files))
     app.mount("/page", files)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Entrance, settings=settings, capacity=capacity, error_answers=error_answers)
     if settings.cors_origins is not None:
         app.add_middleware(
@@ -87,13 +84,4 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
     app.add_middleware(AbsoluteTargets)
     add_error_handlers(app, error_answers)
     follow_contract(app)
-    for router in routers:
-        answer_head(router)
     return app
-
-
-def answer_head(router: APIRouter) -> None:
-    """Let HEAD do wherever GET does; uvicorn leaves the body out. Not for the document's eyes."""
-    for route in router.routes:
-        if isinstance(route, APIRoute) and "GET" in route.methods:
-            route.methods.add("HEAD")

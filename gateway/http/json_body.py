@@ -49,6 +49,9 @@ def fields_of_json(content: bytes, max_marks: int) -> dict[str, Any]:
         raise InvalidRequest("The JSON body has a number of too many digits.") from error
     if not isinstance(fields, dict):
         raise InvalidRequest("The JSON body must be an object of fields.")
+    for text in (*fields, *fields.values()):
+        if isinstance(text, str) and not _is_unicode(text):
+            raise InvalidRequest("The JSON body has half of a surrogate pair, which is no text.")
     return fields
 
 
@@ -60,6 +63,14 @@ def validated(kind: type[Fields], fields: dict[str, Any]) -> Fields:
         raise RequestValidationError(
             [{**entry, "loc": ("body", *entry["loc"])} for entry in error.errors()]
         ) from error
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _object_of_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

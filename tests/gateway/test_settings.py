@@ -16,6 +16,7 @@ OF_OTHERS = {
     "MODEL_ID",
     "OTEL_EXPORTER_OTLP_HEADERS",
     "SOAK_S",  # of a test
+    "TORCH_BACKEND",  # of make
     "OTEL_SERVICE_NAME",
     "OTEL_TRACES_SAMPLER",
 }
