@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
+from gateway.estimate.pace import Pace
 from gateway.http.capacity import Capacity
 from gateway.http.closing import ClosingConnections
 from gateway.http.deadlines import Deadlines
@@ -17,6 +18,7 @@ from gateway.http.request_log import RequestLog
 from gateway.http.request_target import AbsoluteTargets
 from gateway.results.store import LocalResults, result_store
 from gateway.routes.answer import CHECK, NSFW, SEED
+from gateway.routes.estimate import estimate_router
 from gateway.routes.health import health_router
 from gateway.routes.openapi import follow_contract
 from gateway.routes.operations import operations_router
@@ -60,11 +62,13 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
     error_answers = ErrorAnswers(settings.error_profile)
     results = result_store(settings)
     metrics = Metrics(capacity)
-    upscaler = Upscaler(settings, pool, capacity, deadlines, results)
+    pace = Pace(settings.max_in_progress, lambda: len(pool.ready()))
+    upscaler = Upscaler(settings, pool, capacity, deadlines, results, pace)
     files = PageFiles(settings)
     app.include_router(upscale_router(upscaler, error_answers))
     if isinstance(results, LocalResults):
         app.include_router(results_router(results))
+    app.include_router(estimate_router(settings, pool, capacity, pace, error_answers))
     app.include_router(health_router(pool, deadlines, metrics))
     app.include_router(operations_router(settings, pool, error_answers))
     app.include_router(page_router(files))

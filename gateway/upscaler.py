@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from fastapi import UploadFile
 
+from gateway.estimate.pace import Pace
+from gateway.estimate.work import Work
 from gateway.http.capacity import Capacity
 from gateway.http.deadlines import Deadlines
 from gateway.images.read import read_image
@@ -21,7 +23,7 @@ from gateway.routes.base64_image import decode_image
 from gateway.routes.events import RequestEvents
 from gateway.routes.form import UpscaleFields, UpscaleForm, UpscaleJson, form_of_json
 from gateway.settings import Settings
-from gateway.telemetry.durations import timed
+from gateway.telemetry.durations import seconds_of, timed
 from gateway.telemetry.notes import note
 from gateway.triton.client import UpscaleInputs
 from gateway.triton.pool import TritonPool
@@ -43,6 +45,7 @@ class Upscaler:
     capacity: Capacity
     deadlines: Deadlines
     results: ResultStore
+    pace: Pace
     readers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(READERS, "read-image")
     )
@@ -104,12 +107,17 @@ class Upscaler:
     ) -> tuple[bytes, bool]:
         on_position = (lambda _: None) if events is None else events.add_queued
         on_progress = None if events is None else events.add_progress
+        height, width = inputs.image.shape[:2]
+        work = Work(width, height, inputs.num_inference_steps, inputs.guidance_scale)
         if events is not None:
-            events.add_accepted(None)
-        async with self.capacity.turn(on_position):
-            upscaled = await self.pool.upscale(
-                inputs, deadline, on_progress, self.settings.preview_every
-            )
+            events.add_accepted(self.pace.seconds(work))
+        with self.pace.waiting(work) as job:
+            async with self.capacity.turn(on_position):
+                self.pace.begun(job)
+                upscaled = await self.pool.upscale(
+                    inputs, deadline, on_progress, self.settings.preview_every
+                )
+                self.pace.finished(job, seconds_of("denoise"))
         with timed("write_image"):
             content = await asyncio.to_thread(write_image, upscaled.image, output_format)
         return content, upscaled.nsfw

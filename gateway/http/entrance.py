@@ -27,6 +27,8 @@ from gateway.http.error_answers import ErrorAnswers
 from gateway.settings import Settings
 
 PATHS = ("/upscale", "/upscale/")
+ESTIMATES = ("/estimate", "/estimate/")
+MAX_ESTIMATE_BYTES = 65_536  # of a body that has four numbers
 
 
 def is_upscale(scope: MutableMapping[str, Any]) -> bool:
@@ -36,6 +38,8 @@ def is_upscale(scope: MutableMapping[str, Any]) -> bool:
 
 class Entrance:
     """ASGI middleware before `POST /upscale`; refusals cost no more than the request's head.
+
+    The body of `POST /estimate` is bounded as well; that asks for no token and takes no place.
 
     It leaves the time, in seconds of the event loop's clock, by which the request must be answered
     in `request.state.deadline`.
@@ -54,21 +58,26 @@ class Entrance:
         self._error_answers = error_answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not is_upscale(scope):
+        is_estimate = scope["type"] == "http" and scope["path"] in ESTIMATES
+        if not (is_upscale(scope) or is_estimate):
             await self._app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         try:
-            headers = Headers(scope=scope)
+            if is_estimate:
+                check_encoding(headers.get("content-encoding", ""))
+                await self._enter(scope, receive, send, MAX_ESTIMATE_BYTES)
+                return
             self._check_token(headers.get("authorization", ""))
             self._check_origin(headers)
             check_encoding(headers.get("content-encoding", ""))
             self._check_length(headers.get("content-length", ""))
             with self._capacity.place():
-                await self._enter(scope, receive, send)
+                await self._enter(scope, receive, send, self._settings.max_body_bytes)
         except UpscaleError as error:  # ours: what the application raises, it answers itself
             await self._error_answers.of(error)(scope, receive, send)
 
-    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _enter(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
         now = asyncio.get_running_loop().time()
         scope.setdefault("state", {})["deadline"] = now + self._settings.request_timeout_s
         body_deadline = now + self._settings.upload_timeout_s
@@ -88,8 +97,8 @@ class Entrance:
                 raise HTTPException(CLIENT_CLOSED_REQUEST, "The client went away.")
             received += len(message.get("body", b""))
             is_complete = not message.get("more_body", False)
-            if received > self._settings.max_body_bytes:
-                raise self._while_parsing(BodyTooLarge(self._settings.max_body_bytes))
+            if received > max_body_bytes:
+                raise self._while_parsing(BodyTooLarge(max_body_bytes))
             return message
 
         await self._app(scope, bounded, send)

@@ -24,6 +24,29 @@ MARKS_BESIDE_PROMPTS = 1000  # commas and brackets of a JSON body
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
 
 
+Steps = Annotated[
+    int,
+    Field(
+        description="Number of denoising steps. More steps usually lead to higher quality"
+        " images but slower inference. Modulated by strength.",
+        json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
+    ),
+]
+GuidanceScale = Annotated[
+    float | None,
+    Field(
+        description="How strongly the prompt guides; 1 and below turn guidance off."
+        " Unset, the model's default.",
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+    ),
+]
+ResultFormat = Annotated[
+    OutputFormat, Field(description="File format of the result; png loses nothing.")
+]
+
+
 class UpscaleFields(BaseModel):
     """All but the image. The first six and their descriptions are the contract's."""
 
@@ -48,27 +71,11 @@ class UpscaleFields(BaseModel):
         int | None,
         Field(description="Seed for random number generation.", ge=MIN_SEED, le=MAX_SEED),
     ] = None
-    num_inference_steps: Annotated[
-        int,
-        Field(
-            description="Number of denoising steps. More steps usually lead to higher quality"
-            " images but slower inference. Modulated by strength.",
-            json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
-        ),
-    ] = DEFAULT_INFERENCE_STEPS
+    num_inference_steps: Steps = DEFAULT_INFERENCE_STEPS
     negative_prompt: Annotated[
         str, Field(description="Text that the image should not show; needs guidance.")
     ] = ""
-    guidance_scale: Annotated[
-        float | None,
-        Field(
-            description="How strongly the prompt guides; 1 and below turn guidance off."
-            " Unset, the model's default.",
-            ge=0,
-            le=100,
-            allow_inf_nan=False,
-        ),
-    ] = None
+    guidance_scale: GuidanceScale = None
     noise_level: Annotated[
         int | None,
         Field(
@@ -77,9 +84,7 @@ class UpscaleFields(BaseModel):
             ge=0,
         ),
     ] = None
-    output_format: Annotated[
-        OutputFormat, Field(description="File format of the result; png loses nothing.")
-    ] = "png"
+    output_format: ResultFormat = "png"
     stream: Annotated[
         bool,
         Field(description="Answer with server-sent events, as Accept: text/event-stream does."),
@@ -111,11 +116,7 @@ class UpscaleFields(BaseModel):
             raise InvalidRequest(
                 f"pipeline configured with {model.model_id} but called with {self.model_id}."
             )
-        if self.num_inference_steps > MAX_INFERENCE_STEPS:
-            raise InvalidRequest(
-                f"num_inference_steps is {self.num_inference_steps};"
-                f" at most {MAX_INFERENCE_STEPS} are allowed."
-            )
+        check_steps(self.num_inference_steps)
         if self.noise_level is not None and self.noise_level > model.max_noise_level:
             raise InvalidRequest(
                 f"noise_level is {self.noise_level}; at most {model.max_noise_level} is allowed."
@@ -139,6 +140,14 @@ class UpscaleFields(BaseModel):
             guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
             noise_level=model.noise_level if self.noise_level is None else self.noise_level,
             safety_check=self.safety_check and model.has_safety_checker,
+        )
+
+
+def check_steps(steps: int) -> None:
+    """Raises InvalidRequest for more than the scheduler has."""
+    if steps > MAX_INFERENCE_STEPS:
+        raise InvalidRequest(
+            f"num_inference_steps is {steps}; at most {MAX_INFERENCE_STEPS} are allowed."
         )
 
 

@@ -31,6 +31,8 @@ def operations_router(
             **asdict(pool.model),
             max_input_pixels=settings.max_input_pixels,
             max_body_bytes=settings.max_body_bytes,
+            max_in_progress=settings.max_in_progress,
+            max_waiting=settings.max_waiting,
         )
 
     @router.get("/version")

@@ -47,3 +47,8 @@ def timed(part: str) -> Iterator[None]:
             raise
         finally:
             durations[part] = durations.get(part, 0.0) + time.perf_counter() - began
+
+
+def seconds_of(part: str) -> float:
+    """What a part of this request has taken so far; 0 outside of one."""
+    return (_durations.get() or {}).get(part, 0.0)
