@@ -1,17 +1,15 @@
 """A network as an AOTInductor package: compiled ahead of time for this machine's CPU or GPU."""
 
 import copy
-import os
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch._inductor.utils import fresh_cache
 
 from export.checkpoint import Checkpoint
-from export.errors import ExportError
 from export.exactness import EXPORT_SIZE, Run, seeded_inputs
 from export.networks import Inputs, Network
 from stages.engines import AotiEngine
@@ -28,16 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def export_aoti(
     network: Network, module: nn.Module, checkpoint: Checkpoint, path: Path, device: str
 ) -> None:
-    """Write `model.pt2` for a device, `cpu` or `cuda`; a minute or many.
-
-    Raises ExportError without a C++ compiler, which Inductor needs for either.
-    """
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
-        raise ExportError(
-            f"AOTInductor compiles with {compiler}, which is not installed (Debian: apt install"
-            " g++; another one: CXX); or choose --engine onnx."
-        )
+    """Write `model.pt2` for a device, `cpu` or `cuda`; a minute or many."""
     if device == "cuda":
         module = copy.deepcopy(module).to(device)
     inputs = {
@@ -48,9 +37,11 @@ def export_aoti(
         # What PyTorch's compiler says about itself; nothing in it is about this network.
         warnings.simplefilter("ignore")
         program = torch.export.export(module, (), kwargs=inputs, dynamic_shapes=network.dynamic)
-        torch._inductor.aoti_compile_and_package(
-            program, package_path=str(path), inductor_configs=OPTIONS[device]
-        )
+        # Gigabytes pass through the cache; beside the package they end with what is built there.
+        with fresh_cache(dir=str(path.parent)):
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=str(path), inductor_configs=OPTIONS[device]
+            )
 
 
 def load_aoti(path: Path, device: str) -> Run:

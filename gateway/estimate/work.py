@@ -6,7 +6,7 @@ import numpy as np
 
 from stages.limits import SCALE
 from stages.request import SIZE_MULTIPLE, Request
-from stages.tiles import OVERLAP, TILE
+from stages.tiles import spans
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Work:
 
     @property
     def tiles(self) -> int:
-        """Windows of its latents; 1 up to 128 x 128."""
-        return _tiles_along(self.height) * _tiles_along(self.width)
+        """Windows of its latents."""
+        return len(spans(_padded(self.height))) * len(spans(_padded(self.width)))
 
     @property
     def rounds(self) -> int:
@@ -40,7 +40,7 @@ class Work:
     @property
     def tile_pixels(self) -> int:
         """Latent pixels of one tile."""
-        return min(_padded(self.height), TILE) * min(_padded(self.width), TILE)
+        return spans(_padded(self.height))[0].length * spans(_padded(self.width))[0].length
 
     @property
     def latent_pixels(self) -> int:
@@ -69,8 +69,3 @@ class Work:
 
 def _padded(side: int) -> int:
     return side + -side % SIZE_MULTIPLE
-
-
-def _tiles_along(side: int) -> int:
-    padded = _padded(side)
-    return 1 if padded <= TILE else -(-(padded - OVERLAP) // (TILE - OVERLAP))

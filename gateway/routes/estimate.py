@@ -7,7 +7,6 @@ from pydantic import BaseModel, Field
 
 from gateway.errors import (
     BodyTooLarge,
-    ImageTooLarge,
     InsufficientCapacity,
     InvalidRequest,
     NotReady,
@@ -22,7 +21,7 @@ from gateway.estimate.work import Work
 from gateway.http.capacity import Capacity
 from gateway.http.error_answers import NO_CAPACITY, ErrorAnswers
 from gateway.http.json_body import MEDIA_TYPE, fields_of_json, validated
-from gateway.images.read import SHORTEST_SIDE
+from gateway.images.read import check_size as check_pixels
 from gateway.images.write import check_size
 from gateway.routes.form import GuidanceScale, ResultFormat, Steps, check_steps
 from gateway.schemas import Estimate, HTTPError
@@ -131,13 +130,3 @@ def why_not(
         is_busy = isinstance(error, InsufficientCapacity)
         return f"{NO_CAPACITY}: {error}" if is_busy else str(error)
     return None
-
-
-def check_pixels(width: int, height: int, max_pixels: int) -> None:
-    """As `read_image` does of a file. Raises ImageTooLarge."""
-    pixels = max(width, SHORTEST_SIDE) * max(height, SHORTEST_SIDE)
-    if pixels > max_pixels:
-        raise ImageTooLarge(
-            f"The image is {width} x {height} pixels, which counts as {pixels};"
-            f" at most {max_pixels} are allowed."
-        )

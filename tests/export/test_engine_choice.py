@@ -2,7 +2,7 @@
 
 import pytest
 
-from export.engine_choice import Choice, Engine, choose_engines
+from export.engine_choice import Choice, Engine, choose_engines, warning
 from export.errors import ExportError
 from export.networks import NETWORKS
 from export.precision import Precision
@@ -63,6 +63,25 @@ def test_what_cannot_be_is_refused_on_a_cpu(
 ) -> None:
     with pytest.raises(ExportError, match=message):
         choose_engines(NETWORKS, engines, given, on_gpu=False)
+
+
+def test_without_a_compiler_aoti_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(
+        ExportError, match=r"no-such-compiler, which is not installed .*apt install"
+    ):
+        choose_engines(NETWORKS, ["unet=aoti"], [], on_gpu=False)
+    choose_engines(NETWORKS, ["onnx"], [], on_gpu=False)
+
+
+def test_fp16_for_a_gpu_is_told_on_a_cpu() -> None:
+    half = choose_engines(NETWORKS, [], ["unet=fp16"], on_gpu=False)
+    told = warning(half, on_gpu=False)
+    assert told is not None
+    assert told.startswith("unet in fp16 as ONNX: for a GPU.")
+    assert warning(half, on_gpu=True) is None
+    assert warning(choose_engines(NETWORKS, ["aoti"], ["fp16"], on_gpu=False), on_gpu=False) is None
+    assert warning(choose_engines(NETWORKS, [], [], on_gpu=False), on_gpu=False) is None
 
 
 def test_tensorrt_without_its_package_is_refused() -> None:
