@@ -91,11 +91,15 @@ class Upscaler:
         return UpscaleAnswer(url, inputs.seed, nsfw)
 
     async def make_file(
-        self, inputs: UpscaleInputs, output_format: OutputFormat, deadline: float
+        self,
+        inputs: UpscaleInputs,
+        output_format: OutputFormat,
+        deadline: float,
+        events: RequestEvents | None = None,
     ) -> FileAnswer:
-        """The picture, published nowhere. Raises what can go wrong on the way."""
+        """As `make_answer`, the picture published nowhere."""
         async with self.deadlines.until(deadline, self.settings.request_timeout_s):
-            content, nsfw = await self._make_file(inputs, output_format, deadline, None)
+            content, nsfw = await self._make_file(inputs, output_format, deadline, events)
         return FileAnswer(content, output_format, inputs.seed, nsfw)
 
     async def _make_file(

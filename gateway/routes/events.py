@@ -1,5 +1,5 @@
 """What happens to a request as server-sent events: accepted, queued, progress, preview, and at the
-end result or error.
+end result, with image before it where the file itself is asked for, or error.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from gateway.http.error_answers import ErrorAnswers
 from gateway.images.data_url import DataUrl
 from gateway.images.write import write_image
-from gateway.routes.answer import UpscaleAnswer
+from gateway.routes.answer import FileAnswer, UpscaleAnswer
 from gateway.triton.client import Progress
 
+Answer = UpscaleAnswer | FileAnswer
 HEARTBEAT_S = 10.0  # proxies close what is silent for a minute or so
 MAX_UNREAD = 32  # events that wait for a client that reads slowly; the oldest goes first
 MEDIA_TYPE = "text/event-stream"
@@ -76,7 +77,7 @@ class RequestEvents:
 
 
 def event_response(
-    make_answer: Callable[[RequestEvents], Awaitable[UpscaleAnswer]],
+    make_answer: Callable[[RequestEvents], Awaitable[Answer]],
     error_answers: ErrorAnswers,
     headers: dict[str, str] | None = None,
 ) -> EventSourceResponse:
@@ -92,7 +93,7 @@ def event_response(
 
 
 async def _stream(
-    make_answer: Callable[[RequestEvents], Awaitable[UpscaleAnswer]], error_answers: ErrorAnswers
+    make_answer: Callable[[RequestEvents], Awaitable[Answer]], error_answers: ErrorAnswers
 ) -> AsyncIterator[bytes]:
     events = RequestEvents()
     making = asyncio.ensure_future(make_answer(events))
@@ -125,7 +126,7 @@ async def _written(event: bytes | Preview) -> bytes:
 
 
 async def _last_event(
-    made: asyncio.Future[UpscaleAnswer], error_answers: ErrorAnswers
+    made: asyncio.Future[Answer], error_answers: ErrorAnswers
 ) -> AsyncIterator[bytes]:
     try:
         answer = made.result()
@@ -133,10 +134,8 @@ async def _last_event(
         response = error_answers.of(error)
         yield _event("error", {"status": response.status_code, **json.loads(bytes(response.body))})
         return
-    yield b"event: result\ndata: "
-    async for piece in answer.pieces():  # JSON of one line
+    async for piece in answer.events():
         yield piece
-    yield b"\n\n"
 
 
 def _event(event: str, data: dict[str, Any]) -> bytes:

@@ -1,7 +1,8 @@
 """`POST /upscale`: the fields as a form or as JSON in, the picture as the caller wants it out."""
 
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.routing import APIRoute
@@ -17,7 +18,7 @@ from gateway.http.form_request import FormRoute
 from gateway.http.json_body import MEDIA_TYPE as JSON
 from gateway.http.json_body import is_json
 from gateway.images.write import KINDS, OutputFormat
-from gateway.routes.answer import CHECK
+from gateway.routes.answer import CHECK, FileAnswer, UpscaleAnswer
 from gateway.routes.events import MEDIA_TYPE as EVENTS
 from gateway.routes.events import event_response
 from gateway.routes.form import UpscaleForm, UpscaleJson
@@ -95,16 +96,16 @@ def upscale_router(upscaler: Upscaler, error_answers: ErrorAnswers) -> APIRouter
         output_format = FORMATS.get(answered_as, form.output_format)
         inputs = await upscaler.read_inputs(form, output_format, deadline)
         headers = {CHECK: "skipped"} if upscaler.skips_check(form) else {}
-        make_json = partial(upscaler.make_answer, inputs, output_format, deadline, base_url)
-        if answered_as == EVENTS:
-            return event_response(make_json, error_answers, headers)
-        made = (
-            upscaler.make_file(inputs, output_format, deadline)
-            if answered_as in FORMATS
-            else make_json()
+        as_file = form.response == "image" or answered_as in FORMATS
+        make_answer: Callable[..., Coroutine[Any, Any, UpscaleAnswer | FileAnswer]] = (
+            partial(upscaler.make_file, inputs, output_format, deadline)
+            if as_file
+            else partial(upscaler.make_answer, inputs, output_format, deadline, base_url)
         )
+        if answered_as == EVENTS:
+            return event_response(make_answer, error_answers, headers)
         try:
-            return (await run_while_connected(request, made)).response(headers)
+            return (await run_while_connected(request, make_answer())).response(headers)
         except ClientDisconnect:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
 

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from httpx_sse import EventSource
 from PIL import Image
 
 from gateway.triton.readiness import Readiness
@@ -218,6 +220,29 @@ def test_the_field_stream_asks_for_events() -> None:
         assert answer.headers["content-type"] == "application/json"
 
     run(use)
+
+
+def test_events_may_bring_the_file_in_lines_that_every_client_takes() -> None:
+    """aiohttp, and so the SDK of Live Runners, takes no line over 128 KiB."""
+    noise = base64.b64encode(file_of(Image.effect_noise((400, 400), 100))).decode()
+
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        fields = {"image": noise, "seed": 7, "response": "image", "output_format": "png"}
+        answer = await post_json(client, stream=True, num_inference_steps=1, **fields)
+        assert await events_of(answer) == ["accepted", "progress", "image", "result"]
+        events = {sent.event: sent.data async for sent in EventSource(answer).aiter_sse()}
+        said = {"media_type": "image/png", "seed": 7, "nsfw": True}
+        assert json.loads(events["result"]) == said
+        file = base64.b64decode(events["image"])
+        assert file == (await post_json(client, **fields)).content
+        assert len(max(answer.text.split("\n"), key=len)) < 2**17
+
+    monkeypatch = pytest.MonkeyPatch()
+    with monkeypatch.context() as patch:  # a picture that no file makes small
+        picture = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
+        patch.setattr("tests.gateway.test_app.np.zeros", lambda *_: picture)
+        run(use)
 
 
 @pytest.mark.parametrize(
