@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from httpx_sse import EventSource
 from PIL import Image
 
+from gateway.triton.client import Upscaled
 from gateway.triton.readiness import Readiness
 from tests.gateway.test_app import IMAGE, FakeTriton, post, run
 from tests.photographs import file_of
@@ -222,7 +224,9 @@ def test_the_field_stream_asks_for_events() -> None:
     run(use)
 
 
-def test_events_may_bring_the_file_in_lines_that_every_client_takes() -> None:
+def test_events_may_bring_the_file_in_lines_that_every_client_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """aiohttp, and so the SDK of Live Runners, takes no line over 128 KiB."""
     noise = base64.b64encode(file_of(Image.effect_noise((400, 400), 100))).decode()
 
@@ -238,11 +242,13 @@ def test_events_may_bring_the_file_in_lines_that_every_client_takes() -> None:
         assert file == (await post_json(client, **fields)).content
         assert len(max(answer.text.split("\n"), key=len)) < 2**17
 
-    monkeypatch = pytest.MonkeyPatch()
-    with monkeypatch.context() as patch:  # a picture that no file makes small
+    async def upscale_to_noise(self: FakeTriton, *arguments: Any) -> Upscaled:
         picture = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
-        patch.setattr("tests.gateway.test_app.np.zeros", lambda *_: picture)
-        run(use)
+        return replace(await upscale(self, *arguments), image=picture)
+
+    upscale = FakeTriton.upscale
+    monkeypatch.setattr(FakeTriton, "upscale", upscale_to_noise)  # which no file makes small
+    run(use)
 
 
 @pytest.mark.parametrize(
