@@ -31,6 +31,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import TELEMETRY, traces_sent
 from gateway.triton.pool import TritonPool
 from gateway.upscaler import Upscaler
+from gateway.warnings import warn
 
 
 def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None = None) -> FastAPI:
@@ -43,7 +44,7 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with traces_sent(settings.otel_exporter_otlp_endpoint):
-            async with in_background(pool.watch()):
+            async with in_background(pool.watch()), in_background(warn(settings, pool)):
                 yield
             await pool.close()
 

@@ -49,6 +49,7 @@ class Model(BaseModel):
     prompt_has_effect: Annotated[
         bool, Field(description="False for a model that was not trained on captions.")
     ]
+    input_formats: Annotated[list[str], Field(description="Of images, told by their content.")]
     max_input_pixels: Annotated[int, Field(description="Largest image, width times height.")]
     max_body_bytes: Annotated[int, Field(description="Largest request.")]
     max_in_progress: Annotated[int, Field(description="Requests that are worked on at a time.")]

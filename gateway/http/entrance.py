@@ -27,7 +27,8 @@ from gateway.http.error_answers import ErrorAnswers
 from gateway.settings import Settings
 
 PATHS = ("/upscale", "/upscale/")
-ESTIMATES = ("/estimate", "/estimate/")
+# The last is for who reaches this server through a session of a Live Runner, below /upscale.
+ESTIMATES = ("/estimate", "/estimate/", "/upscale/estimate")
 MAX_ESTIMATE_BYTES = 65_536  # of a body that has four numbers
 
 

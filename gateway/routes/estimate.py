@@ -19,6 +19,7 @@ from gateway.errors import (
 from gateway.estimate.pace import Pace
 from gateway.estimate.work import Work
 from gateway.http.capacity import Capacity
+from gateway.http.entrance import ESTIMATES
 from gateway.http.error_answers import NO_CAPACITY, ErrorAnswers
 from gateway.http.json_body import MEDIA_TYPE, fields_of_json, validated
 from gateway.images.read import check_size as check_pixels
@@ -93,13 +94,13 @@ def estimate_router(
 
     schema = EstimateFields.model_json_schema()
     responses = {error_answers.status(error): {"model": HTTPError} for error in ERRORS}
-    for path, in_schema in (("/estimate", True), ("/estimate/", False)):
+    for path in ESTIMATES:
         router.add_api_route(
             path,
             estimate,
             methods=["POST"],
             responses={422: {"description": "Validation Error"}, **responses},
-            include_in_schema=in_schema,
+            include_in_schema=path == ESTIMATES[0],
             openapi_extra={
                 "requestBody": {"content": {MEDIA_TYPE: {"schema": schema}}, "required": True}
             },
