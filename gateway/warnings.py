@@ -1,4 +1,4 @@
-"""What an operator is told in the log at the start: settings that work, and not as one may think."""
+"""What the log says at the start: settings that work, but not as an operator may think."""
 
 import asyncio
 import ipaddress

@@ -33,7 +33,7 @@ from stages.admission import Admission
 from stages.errors import StageError
 from stages.limits import DEFAULT_INFERENCE_STEPS
 
-MAX_SIDE = 1_000_000  # pixels; of what no server takes
+MAX_SIDE = 131_072  # pixels; times the shortest side, 8, as many as a server takes by default
 MAX_MARKS = 100  # commas and brackets of a body
 ERRORS: tuple[UpscaleError, ...] = (
     BodyTooLarge(0),

@@ -32,6 +32,4 @@ def test_guidance_doubles_the_rows(guidance_scale: float, rows: int) -> None:
 
 
 def test_a_size_that_no_machine_has_memory_for_takes_none() -> None:
-    work = Work(1_000_000, 1_000_000, 75, 9.0)
-    assert request(work).memory_bytes > 80 * 10**12
-    assert work.tiles > 79_000_000
+    assert request(Work(131_072, 131_072, 75, 9.0)).memory_bytes > 10**12

@@ -5,16 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
-from gateway.errors import ImageTooLarge
-from gateway.images.read import read_image
-from gateway.routes.estimate import check_pixels
 from gateway.telemetry.durations import timed
 from gateway.triton.client import DenoiseLimits
 from gateway.triton.readiness import Readiness
 from tests.gateway.test_app import FakeTriton, post, run, watch
-from tests.photographs import file_of
 
 SMALL = {"width": 64, "height": 48, "num_inference_steps": 10}
 
@@ -116,7 +111,7 @@ def test_a_server_that_is_full_says_so() -> None:
         (b'{"width": 8, "width": 9}', 400),
         (b'{"width": 8}', 422),
         (b'{"width": 0, "height": 8}', 422),
-        (b'{"width": 1000001, "height": 8}', 422),
+        (b'{"width": 131073, "height": 8}', 422),
         (b'{"width": 8, "height": 8, "guidance_scale": -1}', 422),
         (b" " * 65_537, 413),
     ],
@@ -134,12 +129,3 @@ def test_before_a_model_is_served_nothing_is_estimated() -> None:
         assert (await client.post("/estimate", json=SMALL)).status_code == 503
 
     run(use, error_profile="http")
-
-
-@pytest.mark.parametrize("size", [(11, 10), (50, 1)])
-def test_the_limit_of_pixels_is_that_of_the_file(size: tuple[int, int]) -> None:
-    with pytest.raises(ImageTooLarge) as of_file:
-        read_image(file_of(Image.new("RGB", size)), 100)
-    with pytest.raises(ImageTooLarge) as estimated:
-        check_pixels(*size, 100)
-    assert str(of_file.value) == str(estimated.value)
