@@ -23,12 +23,18 @@ class AbsoluteTargets:
 
 def _in_origin_form(scope: Scope) -> Scope:
     try:
-        target, raw_target = urlsplit(scope["path"]), urlsplit(scope["raw_path"])
+        target = urlsplit(scope["path"])
+        raw_target = urlsplit(scope["raw_path"].decode("latin-1"))
     except ValueError:  # no address: then it is no path of ours either
         return scope
     if target.scheme.lower() not in ("http", "https") or not raw_target.netloc:
         return scope
-    path, raw_path = target.path or "/", raw_target.path or b"/"
-    changed = {**scope, "path": path, "raw_path": raw_path, "headers": list(scope["headers"])}
-    MutableHeaders(scope=changed)["host"] = raw_target.netloc.decode("latin-1")
+    path, raw_path = target.path or "/", raw_target.path or "/"
+    changed = {
+        **scope,
+        "path": path,
+        "raw_path": raw_path.encode("latin-1"),
+        "headers": list(scope["headers"]),
+    }
+    MutableHeaders(scope=changed)["host"] = raw_target.netloc
     return changed

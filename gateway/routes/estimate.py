@@ -1,6 +1,6 @@
 """`POST /estimate`: what a picture will cost and whether it is taken, before it is sent."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -93,13 +93,16 @@ def estimate_router(
         )
 
     schema = EstimateFields.model_json_schema()
-    responses = {error_answers.status(error): {"model": HTTPError} for error in ERRORS}
+    responses: dict[int | str, dict[str, Any]] = {
+        422: {"description": "Validation Error"},
+        **{error_answers.status(error): {"model": HTTPError} for error in ERRORS},
+    }
     for path in ESTIMATES:
         router.add_api_route(
             path,
             estimate,
             methods=["POST"],
-            responses={422: {"description": "Validation Error"}, **responses},
+            responses=responses,
             include_in_schema=path == ESTIMATES[0],
             openapi_extra={
                 "requestBody": {"content": {MEDIA_TYPE: {"schema": schema}}, "required": True}

@@ -73,7 +73,7 @@ def test_the_gpu_is_the_drivers_first() -> None:
 
 
 ENTRY = runner().model_dump()
-REFUSED = {
+REFUSED: dict[str, dict[str, Any]] = {
     "no label": {"label": ""},
     "a label that is not trimmed": {"label": " upscale"},
     "a label with a slash": {"label": "a/b"},

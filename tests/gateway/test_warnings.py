@@ -27,7 +27,7 @@ from tests.gateway.test_app import FakeTriton
     ],
 )
 def test_settings_that_surprise_are_named(settings: dict[str, Any], words: list[str]) -> None:
-    found = warnings_of(Settings(**settings))
+    found = warnings_of(Settings.from_environment(**settings))
     assert len(found) == len(words)
     assert all(word in warning for word, warning in zip(words, found, strict=True))
 
@@ -39,7 +39,7 @@ def test_a_model_without_a_checker_is_named_once_it_is_served(
     async def main() -> None:
         pool = TritonPool(lambda _: FakeTriton(), 3.0)  # type: ignore[arg-type, return-value]
         await pool.add("triton:8001").readiness.reach()
-        await warn(Settings(safety_check=choice), pool)  # type: ignore[arg-type]
+        await warn(Settings.from_environment(safety_check=choice), pool)
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(main())

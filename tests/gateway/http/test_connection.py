@@ -190,7 +190,7 @@ def test_a_connection_is_kept_between_requests_for_longer_than_a_client_may_take
 
 def test_the_connection_is_kept_for_longer_than_proxies_keep_it() -> None:
     proxies_s = 60  # nginx' keepalive_timeout to a server, and load balancers'
-    assert proxies_s < Settings().keep_alive_s
+    assert proxies_s < Settings.from_environment().keep_alive_s
 
 
 def test_a_connection_that_is_used_lasts() -> None:

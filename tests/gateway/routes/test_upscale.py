@@ -19,7 +19,7 @@ from tests.photographs import file_of
 
 FORM = "multipart/form-data"
 BASE64 = base64.b64encode(IMAGE).decode()
-BEYOND = {
+BEYOND: dict[str, dict[str, Any]] = {
     "prompt is empty": {"prompt": ""},
     "seed past 64 bits": {"seed": 2**63},
     "seed is no number": {"seed": "seven"},
@@ -62,7 +62,7 @@ async def post_form(
 def test_json_gives_what_the_form_gives() -> None:
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()
-        fields = {
+        fields: dict[str, Any] = {
             "negative_prompt": "blur",
             "seed": -(2**63),
             "num_inference_steps": 3,
@@ -88,7 +88,7 @@ def test_json_gives_what_the_form_gives() -> None:
 def test_json_is_refused_as_the_form_is(profile: str, name: str) -> None:
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()
-        fields: dict[str, Any] = dict(BEYOND[name])
+        fields = BEYOND[name]
         in_json = dict(fields)
         if "image" in fields:
             in_json["image"] = base64.b64encode(fields["image"]).decode()
@@ -211,7 +211,7 @@ def test_the_field_stream_asks_for_events() -> None:
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()
         expected = ["accepted", "progress", "result"]
-        steps = {"num_inference_steps": 1}
+        steps: dict[str, Any] = {"num_inference_steps": 1}
         assert await events_of(await post_json(client, stream=True, **steps)) == expected
         assert await events_of(await post_form(client, stream=True, **steps)) == expected
         assert (
@@ -232,7 +232,12 @@ def test_events_may_bring_the_file_in_lines_that_every_client_takes(
 
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()
-        fields = {"image": noise, "seed": 7, "response": "image", "output_format": "png"}
+        fields: dict[str, Any] = {
+            "image": noise,
+            "seed": 7,
+            "response": "image",
+            "output_format": "png",
+        }
         answer = await post_json(client, stream=True, num_inference_steps=1, **fields)
         assert await events_of(answer) == ["accepted", "progress", "image", "result"]
         events = {sent.event: sent.data async for sent in EventSource(answer).aiter_sse()}
