@@ -63,19 +63,29 @@ http {{
 """
 
 
-def call(what: str, **arguments: Any) -> dict[str, Any]:
-    """What the SDK makes of a call: `plain`, `stream` or `discover` of call.py."""
-    result = subprocess.run(
-        [_python(), str(SDK / "call.py"), what],
-        input=json.dumps(arguments),
-        env={**os.environ, "NO_PROXY": "127.0.0.1"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=280,
-    )
-    answer: dict[str, Any] = json.loads(result.stdout)
-    return answer
+class Sdk:
+    """A process of the published SDK's; one for many calls, as it takes long to start."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [_python(), str(SDK / "call.py")],
+            env={**os.environ, "NO_PROXY": "127.0.0.1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def call(self, what: str, **arguments: Any) -> dict[str, Any]:
+        """What it makes of a call: `plain`, `stream` or `discover` of call.py."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([what, arguments]) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def stop(self) -> None:
+        self._process.communicate(timeout=60)
 
 
 def python312() -> str:

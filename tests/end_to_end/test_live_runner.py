@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.live_runner import NO_PYTHON, TOKEN, call, orchestrator, python312
+from tests.end_to_end.live_runner import NO_PYTHON, TOKEN, Sdk, orchestrator, python312
 from tests.end_to_end.test_disconnect import send_and_keep_open
 from tests.photographs import file_of, photograph
 from tests.server import ROOT, Gateway, Server, gateway_before, wait_until
@@ -49,28 +49,36 @@ def entry_of(runner: Gateway) -> dict[str, Any]:
     return dict(entry)
 
 
-def runner_url(proxy: str) -> str:
+@pytest.fixture(scope="module")
+def sdk() -> Iterator[Sdk]:
+    started = Sdk()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def url(sdk: Sdk, proxy: str) -> str:
     """Of the runner that discovery shows."""
-    [entry] = call("discover", url=proxy, app="upscale/narrow")["found"]
+    [entry] = sdk.call("discover", url=proxy, app="upscale/narrow")["found"]
     [found] = entry["runners"]
     return str(found["url"])
 
 
-def test_what_discovery_shows_can_be_called(server: Server, proxy: str) -> None:
+def test_what_discovery_shows_can_be_called(server: Server, sdk: Sdk, url: str) -> None:
     """Within the SDK's own 5 s."""
-    answer = call("plain", url=runner_url(proxy), payload=PAYLOAD)
+    answer = sdk.call("plain", url=url, payload=PAYLOAD)
     assert answer["data"] == server.post(SMALL, **FIELDS).json()
 
 
-def test_the_file_itself(server: Server, proxy: str) -> None:
-    answer = call("plain", url=runner_url(proxy), payload={**PAYLOAD, "response": "image"})
+def test_the_file_itself(server: Server, sdk: Sdk, url: str) -> None:
+    answer = sdk.call("plain", url=url, payload={**PAYLOAD, "response": "image"})
     assert (answer["data"], answer["content_type"]) == ({}, "image/png")
     assert base64.b64decode(answer["content"]) == server.upscale(SMALL, **FIELDS)
 
 
-def test_a_stream(server: Server, proxy: str) -> None:
+def test_a_stream(server: Server, sdk: Sdk, url: str) -> None:
     payload = {**PAYLOAD, "stream": True}
-    answer = call("stream", url=runner_url(proxy), payload=payload, lines=None)
+    answer = sdk.call("stream", url=url, payload=payload, lines=None)
     assert answer["content_type"] == "text/event-stream"
     kinds = [line[7:] for line in answer["lines"] if line.startswith("event: ")]
     assert (kinds[0], kinds[-1]) == ("accepted", "result")
@@ -78,12 +86,22 @@ def test_a_stream(server: Server, proxy: str) -> None:
     assert json.loads(data[-1]) == server.post(SMALL, **FIELDS).json()
 
 
-def test_the_first_events_come_while_others_are_worked_on(runner: Gateway, proxy: str) -> None:
+def test_a_stream_of_a_large_picture(server: Server, sdk: Sdk, url: str) -> None:
+    image = base64.b64encode(LARGE).decode()
+    payload = {**PAYLOAD, "image": image, "stream": True, "response": "image"}
+    lines = sdk.call("stream", url=url, payload=payload, lines=None)["lines"]
+    expected = server.upscale(LARGE, **FIELDS)
+    assert len(expected) > 2**20
+    assert file_in(lines) == expected
+
+
+def test_the_first_events_come_while_others_are_worked_on(
+    runner: Gateway, sdk: Sdk, url: str
+) -> None:
     """Its turn does not come before it has gone."""
-    url = runner_url(proxy)
     with closing(send_and_keep_open(runner, LARGE, steps=1000)):
         wait_until(lambda: runner.gateway_metric("upscale_in_progress") == 1, 20)
-        answer = call("stream", url=url, payload={**PAYLOAD, "stream": True}, lines=5)
+        answer = sdk.call("stream", url=url, payload={**PAYLOAD, "stream": True}, lines=5)
         assert answer["lines"][0] == "event: accepted"
         assert "event: queued" in answer["lines"]
         wait_until(lambda: runner.gateway_metric("upscale_waiting") == 0, 20)
@@ -91,32 +109,31 @@ def test_the_first_events_come_while_others_are_worked_on(runner: Gateway, proxy
     wait_until(lambda: runner.gateway_metric("upscale_in_progress") == 0, 20)
 
 
-def test_a_refused_image(proxy: str) -> None:
+def test_a_refused_image(sdk: Sdk, url: str) -> None:
     image = base64.b64encode(b"text").decode()
-    payload, url = {**PAYLOAD, "image": image}, runner_url(proxy)
-    plain = call("plain", url=url, payload=payload)
-    stream = call("stream", url=url, payload={**payload, "stream": True}, lines=None)
+    payload = {**PAYLOAD, "image": image}
+    plain = sdk.call("plain", url=url, payload=payload)
+    stream = sdk.call("stream", url=url, payload={**payload, "stream": True}, lines=None)
     for answer in (plain, stream):
         assert answer["status"] == 400
         assert "send a JPEG, PNG" in json.loads(answer["body"])["detail"]["msg"]
 
 
-def test_a_busy_server(runner: Gateway, proxy: str) -> None:
-    url = runner_url(proxy)
+def test_a_busy_server(runner: Gateway, sdk: Sdk, url: str) -> None:
     with (
         closing(send_and_keep_open(runner, LARGE, steps=1000)),
         closing(send_and_keep_open(runner, LARGE, steps=1000)),
     ):
         wait_until(lambda: runner.gateway_metric("upscale_waiting") == 1, 20)
-        answer = call("plain", url=url, payload=PAYLOAD)
+        answer = sdk.call("plain", url=url, payload=PAYLOAD)
         assert answer["status"] == 500
         assert "insufficient capacity" in json.loads(answer["body"])["detail"]["msg"]
     wait_until(lambda: runner.gateway_metric("upscale_in_progress") == 0, 20)
-    assert call("plain", url=url, payload=PAYLOAD)["data"]["images"]
+    assert sdk.call("plain", url=url, payload=PAYLOAD)["data"]["images"]
 
 
-def test_the_log_names_the_session_and_never_its_token(runner: Gateway, proxy: str) -> None:
-    call("plain", url=runner_url(proxy), payload=PAYLOAD)
+def test_the_log_names_the_session_and_never_its_token(runner: Gateway, sdk: Sdk, url: str) -> None:
+    sdk.call("plain", url=url, payload=PAYLOAD)
     lines = [line for line in runner.log() if line.get("livepeer_session_id") == "session_abc"]
     assert lines
     assert lines[-1]["livepeer_runner_route"] == "upscale"
@@ -125,15 +142,21 @@ def test_the_log_names_the_session_and_never_its_token(runner: Gateway, proxy: s
 
 @pytest.mark.long
 def test_a_picture_that_takes_longer_than_the_sdk_waits(
-    server: Server, runner: Gateway, proxy: str
+    server: Server, runner: Gateway, sdk: Sdk, url: str
 ) -> None:
     """A plain answer is given up after 5 s, a stream is not: some 20 s on two processors."""
     fields = {**FIELDS, "num_inference_steps": 200}
-    payload = {**fields, "image": base64.b64encode(LARGE).decode(), "stream": True}
-    answer = call("stream", url=runner_url(proxy), payload=payload, lines=None)
-    data = [line[6:] for line in answer["lines"] if line.startswith("data: ")]
-    url = json.loads(data[-1])["images"][0]["url"]
-    assert url == server.post(LARGE, **fields).json()["images"][0]["url"]
+    image = base64.b64encode(LARGE).decode()
+    payload = {**fields, "image": image, "stream": True, "response": "image"}
+    lines = sdk.call("stream", url=url, payload=payload, lines=None)["lines"]
+    assert file_in(lines) == server.upscale(LARGE, **fields)
+
+
+def file_in(lines: list[str]) -> bytes:
+    """Of the event `image`, whose base64 comes in lines: the SDK takes none over 128 KiB."""
+    first = lines.index("event: image") + 1
+    last = lines.index("", first)
+    return b"".join(base64.b64decode(line.removeprefix("data: ")) for line in lines[first:last])
 
 
 def test_without_python_312_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""One call of PyPI's livepeer-gateway, as its users write it.
+"""Calls of PyPI's livepeer-gateway, as its users write them.
 
-It reads JSON, the url of a runner or of an orchestrator and the payload, and writes JSON.
+Each is a line of JSON, what to call and the arguments; its answer is one too.
 """
 
 import asyncio
@@ -35,11 +35,12 @@ async def discover(url: str, app: str) -> dict[str, Any]:
     return {"found": await discover_orchestrator_runners([url], app=app)}
 
 
-async def main(what: str, arguments: dict[str, Any]) -> dict[str, Any]:
+async def answer_to(what: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         return await {"plain": plain, "stream": stream, "discover": discover}[what](**arguments)
     except LivepeerHTTPError as error:
         return {"status": error.status_code, "body": error.body}
 
 
-json.dump(asyncio.run(main(sys.argv[1], json.load(sys.stdin))), sys.stdout)
+for line in sys.stdin:
+    print(json.dumps(asyncio.run(answer_to(*json.loads(line)))), flush=True)  # noqa: T201
