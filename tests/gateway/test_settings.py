@@ -15,7 +15,6 @@ OF_OTHERS = {
     "AWS_REGION",
     "HF_ENDPOINT",  # of the hub's library
     "HTTPS_PROXY",  # the same
-    "HF_ENDPOINT",
     "MODEL_ID",
     "OTEL_EXPORTER_OTLP_HEADERS",
     "SOAK_S",  # of a test
