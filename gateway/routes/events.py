@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import cv2
 import numpy as np
 from fastapi.sse import EventSourceResponse, format_sse_event
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from gateway.triton.client import Progress
 
 Answer = UpscaleAnswer | FileAnswer
 HEARTBEAT_S = 10.0  # proxies close what is silent for a minute or so
+MAX_PREVIEW_BYTES = 96_000  # of the file, a third more in base64
 MAX_UNREAD = 32  # events that wait for a client that reads slowly; the oldest goes first
 MEDIA_TYPE = "text/event-stream"
 
@@ -121,8 +123,16 @@ async def _written(event: bytes | Preview) -> bytes:
     """A preview becomes a file only now that somebody reads it, and in a thread."""
     if isinstance(event, bytes):
         return event
-    content = await asyncio.to_thread(write_image, event, "jpeg")
+    content = await asyncio.to_thread(_preview_file, event)
     return _event("preview", {"url": str(DataUrl(content, "jpeg"))})
+
+
+def _preview_file(preview: Preview) -> bytes:
+    """A JPEG; halved until it fits, since some clients take no line over 128 KiB."""
+    while len(content := write_image(preview, "jpeg")) > MAX_PREVIEW_BYTES:
+        height, width = (max(1, side // 2) for side in preview.shape[:2])
+        preview = cv2.resize(preview, (width, height), interpolation=cv2.INTER_AREA)
+    return content
 
 
 async def _last_event(
