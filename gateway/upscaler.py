@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ from gateway.routes.base64_image import decode_image
 from gateway.routes.events import RequestEvents
 from gateway.routes.form import UpscaleFields, UpscaleForm, UpscaleJson, form_of_json
 from gateway.settings import Settings
-from gateway.telemetry.durations import seconds_of, timed
+from gateway.telemetry.durations import timed, when_timed
 from gateway.telemetry.notes import note
 from gateway.triton.client import UpscaleInputs
 from gateway.triton.pool import TritonPool
@@ -118,10 +119,11 @@ class Upscaler:
         with self.pace.waiting(work) as job:
             async with self.capacity.turn(on_position):
                 self.pace.begun(job)
-                upscaled = await self.pool.upscale(
-                    inputs, deadline, on_progress, self.settings.preview_every
-                )
-                self.pace.finished(job, seconds_of("denoise"))
+                with when_timed("denoise", partial(self.pace.denoised, job)):
+                    upscaled = await self.pool.upscale(
+                        inputs, deadline, on_progress, self.settings.preview_every
+                    )
+                self.pace.finished(job)
         with timed("write_image"):
             content = await asyncio.to_thread(write_image, upscaled.image, output_format)
         return content, upscaled.nsfw

@@ -1,41 +1,40 @@
 """How long a picture will take here and now, from how long others took and who is before it.
 
 denoise takes a tile of every request a round, so a round takes as long as all of them together
-(`stages/loop.py`); what comes after it shares the machine as well. Who waits comes in the order of
-arrival.
+(`stages/loop.py`). What comes after it, above all the decoder, takes one picture after the other.
+Where both have work, each has half of the machine. Who waits comes in the order of arrival. Who
+comes later takes a share as well: how much that is, is learnt from forecasts that came too short.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gateway.estimate.costs import Costs
+from gateway.estimate.costs import WEIGHT, Costs
 from gateway.estimate.work import Work
 
 
 @dataclass(eq=False)
 class Job:
-    """A request on its way. The sums are `Pace`'s at the time that it began."""
+    """A request on its way. began: the sum of rounds, or of decoding, at that time.
+
+    expected_s: what was forecast beside others, without who comes later; None: nothing was.
+    """
 
     work: Work
+    arrived: float
+    expected_s: float | None
     began: float = 0.0
-    load: float = 0.0
-    jobs: float = 0.0
-    rounds: float = 0.0
 
 
 @dataclass(eq=False)
-class _Forecast:
-    """What is left of a job: rounds of denoise, then seconds if it were alone."""
+class _Rest:
+    """What is left of a job: rounds of denoise, then seconds of what comes after it."""
 
     rounds: float
     round_s: float
-    rest_s: float
-
-    @property
-    def is_over(self) -> bool:
-        return self.rounds <= 0 and self.rest_s <= 0
+    decode_s: float
 
 
 class Pace:
@@ -55,94 +54,134 @@ class Pace:
         self._tritons = tritons
         self._clock = clock
         self._row = Costs()  # a row of a UNet batch, by the tile's pixels
-        self._rest = Costs()  # a picture's way outside of denoise, by its pixels
-        self._active: list[Job] = []
+        self._decode = Costs()  # what comes after denoise, by the picture's pixels
         self._waiting: list[Job] = []
-        # Over the time so far: a round's seconds, the jobs at work, and the rounds that were done.
-        self._load = self._jobs = self._rounds = 0.0
+        self._denoising: list[Job] = []
+        self._decoding: list[Job] = []  # the first is at work
+        # So far: rounds of denoise, and seconds of decoding as they were alone.
+        self._rounds = self._decoded_s = 0.0
+        self._later = 1.0  # how many times longer it takes for those who come later
         self._summed_until = clock()
 
     @contextmanager
     def waiting(self, work: Work) -> Iterator[Job]:
-        """A request from its arrival on; `begun` and `finished` say how it goes on."""
-        job = Job(work)
+        """A request from its arrival on; the other methods say how it goes on."""
+        job = Job(work, self._clock(), None if self._is_idle else self._expected_s(work))
         self._waiting.append(job)
         try:
             yield job
         finally:
-            self._sum_up()
-            for jobs in (self._active, self._waiting):
-                if job in jobs:
-                    jobs.remove(job)
+            self._leave(job)
 
     def begun(self, job: Job) -> None:
         """Its turn has come."""
-        self._sum_up()
-        self._waiting.remove(job)
-        self._active.append(job)
-        job.began = self._summed_until
-        job.load, job.jobs, job.rounds = self._load, self._jobs, self._rounds
+        self._leave(job)
+        self._denoising.append(job)
+        job.began = self._rounds
 
-    def finished(self, job: Job, denoise_s: float) -> None:
-        """Learn from its picture. denoise_s: of its time."""
-        self._sum_up()
-        whole_s = self._summed_until - job.began
-        if whole_s <= 0 or denoise_s <= 0:
+    def denoised(self, job: Job) -> None:
+        """Its latents are there: learn what a row takes."""
+        if job not in self._denoising:  # another Triton had taken it over, and was lost as well
             return
-        work = job.work
-        expected_s = work.rounds * (self._load - job.load) / whole_s
-        row_s = self._row.of(work.tile_pixels)
-        self._row.learn(work.tile_pixels, row_s * denoise_s / expected_s)
-        shared_by = max(1.0, (self._jobs - job.jobs) / whole_s)
-        self._rest.learn(work.latent_pixels, (whole_s - denoise_s) / shared_by)
+        self._leave(job)
+        rounds = self._rounds - job.began
+        if rounds > 0:
+            self._learn_row(job.work.tile_pixels, rounds / job.work.rounds)
+        self._decoding.append(job)
+        job.began = self._decoded_s
+
+    def finished(self, job: Job) -> None:
+        """Its picture is there: learn what came after denoise."""
+        if job not in self._decoding:
+            return
+        self._leave(job)
+        if job.began < self._decoded_s:
+            self._decode.learn(job.work.latent_pixels, self._decoded_s - job.began)
+        if job.expected_s:
+            longer = (self._summed_until - job.arrived) / job.expected_s
+            self._later *= (longer / self._later) ** WEIGHT
 
     def seconds(self, work: Work) -> float | None:
         """From now until the picture, were it sent now; None before the first picture."""
-        if not self._row.are_known:
+        expected_s = self._expected_s(work)
+        return expected_s if self._is_idle or expected_s is None else self._later * expected_s
+
+    def _expected_s(self, work: Work) -> float | None:
+        if not self._decode.are_known:
             return None
         self._sum_up()
-        newcomer = self._forecast(work, 0.0)
-        at_work = [self._forecast(job.work, self._rounds - job.rounds) for job in self._active]
-        queue = [*(self._forecast(job.work, 0.0) for job in self._waiting), newcomer]
+        newcomer = self._rest_of(work)
+        denoising = [self._rest_of(job.work) for job in self._denoising]
+        for rest, job in zip(denoising, self._denoising, strict=True):
+            rest.rounds = max(0.0, rest.rounds - (self._rounds - job.began))
+        decoding = [self._rest_of(job.work) for job in self._decoding]
+        for rest, job in zip(decoding[:1], self._decoding, strict=False):
+            rest.decode_s = max(0.0, rest.decode_s - (self._decoded_s - job.began))
+        queue = [*(self._rest_of(job.work) for job in self._waiting), newcomer]
         seconds = 0.0
-        while not newcomer.is_over:
-            while queue and len(at_work) < self._max_in_progress:
-                at_work.append(queue.pop(0))
-            seconds += self._advance(at_work)
-            at_work = [forecast for forecast in at_work if not forecast.is_over]
+        while newcomer in (*queue, *denoising, *decoding):
+            while queue and len(denoising) + len(decoding) < self._max_in_progress:
+                denoising.append(queue.pop(0))
+            seconds += self._advance(denoising, decoding)
         return seconds
 
-    def _forecast(self, work: Work, rounds_done: float) -> _Forecast:
-        rounds, rest_s = work.rounds - rounds_done, self._rest.of(work.latent_pixels)
-        # Of one whose rounds are over nobody knows how far it is: half, in the mean.
-        return _Forecast(
-            max(rounds, 0.0), self._round_s(work), rest_s if rounds > 0 else rest_s / 2
-        )
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._waiting or self._denoising or self._decoding)
 
-    def _advance(self, at_work: list[_Forecast]) -> float:
-        """Go on until one of them is over or leaves denoise; the seconds that it takes."""
-        tritons = max(1, self._tritons())
-        round_s = sum(forecast.round_s for forecast in at_work) / tritons
-        shared_by = max(1.0, len(at_work) / tritons)
-        left = [f.rounds * round_s if f.rounds > 0 else f.rest_s * shared_by for f in at_work]
+    def _learn_row(self, pixels: int, factor: float) -> None:
+        """It took so many times what it was taken for, which at first was nothing but a unit."""
+        is_first = not self._row.are_known
+        self._row.learn(pixels, self._row.of(pixels) * factor)
+        if is_first:
+            for job in self._denoising:
+                job.began = self._rounds - (self._rounds - job.began) / factor
+
+    def _advance(self, denoising: list[_Rest], decoding: list[_Rest]) -> float:
+        """Go on until the next of them leaves denoise or is done; the seconds that it takes."""
+        speed = self._speed(denoising, decoding)
+        round_s = sum(rest.round_s for rest in denoising) / speed
+        left = [rest.rounds * round_s for rest in denoising]
+        left += [rest.decode_s / speed for rest in decoding[:1]]
         seconds = min(left)
-        for forecast, own in zip(at_work, left, strict=True):
-            share = 0.0 if own <= seconds else 1 - seconds / own
-            if forecast.rounds > 0:
-                forecast.rounds *= share
-            else:
-                forecast.rest_s *= share
+        for rest in decoding[:1]:
+            rest.decode_s -= seconds * speed
+            if seconds == left[-1]:
+                decoding.remove(rest)
+        for rest, own in zip(list(denoising), left, strict=False):
+            rest.rounds -= seconds / round_s
+            if seconds == own:
+                denoising.remove(rest)
+                decoding.append(rest)
         return seconds
+
+    def _rest_of(self, work: Work) -> _Rest:
+        decode_s = self._decode.of(work.latent_pixels)
+        return _Rest(work.rounds, self._round_s(work), decode_s)
 
     def _round_s(self, work: Work) -> float:
         return work.rows_per_tile * self._row.of(work.tile_pixels)
 
+    def _speed(self, denoising: Sequence[object], decoding: Sequence[object]) -> float:
+        """Of either, of what a machine does that has nothing else; a request is on one machine."""
+        machines = max(1, min(self._tritons(), len(denoising) + len(decoding)))
+        return machines * (0.5 if denoising and decoding else 1.0)
+
+    def _leave(self, job: Job) -> None:
+        self._sum_up()
+        for jobs in (self._waiting, self._denoising, self._decoding):
+            if job in jobs:
+                is_first = job is jobs[0]
+                jobs.remove(job)
+                if jobs is self._decoding and is_first and jobs:
+                    jobs[0].began = self._decoded_s
+
     def _sum_up(self) -> None:
         now = self._clock()
         seconds, self._summed_until = now - self._summed_until, now
-        if self._active:
-            tritons = max(1, self._tritons())
-            round_s = sum(self._round_s(job.work) for job in self._active) / tritons
-            self._load += seconds * round_s
-            self._jobs += seconds * len(self._active) / tritons
-            self._rounds += seconds / round_s
+        speed = self._speed(self._denoising, self._decoding)
+        if self._denoising:
+            round_s = sum(self._round_s(job.work) for job in self._denoising)
+            self._rounds += seconds * speed / round_s
+        if self._decoding:
+            self._decoded_s += seconds * speed
