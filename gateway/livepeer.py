@@ -104,7 +104,7 @@ def metadata_of(model: Model, max_pixels: int, price: PriceInfo) -> str:
 
     max_pixels: width times height of the largest image that the server has memory for.
     """
-    units = {"fixed": "a picture", "hour": "an hour", "720p": "as 720p"}
+    units = {"fixed": "a picture, whatever its size", "hour": "an hour", "720p": "for 720p"}
     described = {
         "model": model.model_id,
         "scale": SCALE,
@@ -114,7 +114,7 @@ def metadata_of(model: Model, max_pixels: int, price: PriceInfo) -> str:
         "max_steps": MAX_INFERENCE_STEPS,
         "default_steps": model.num_inference_steps,
         "safety_checker": model.has_safety_checker,
-        "price": f"{price.price:g} {price.currency} {units[price.unit]}, whatever its size",
+        "price": f"{price.price:g} {price.currency} {units[price.unit]}",
     }
     return json.dumps(described, separators=(",", ":"), ensure_ascii=False)
 

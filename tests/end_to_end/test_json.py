@@ -1,4 +1,4 @@
-"""JSON in the place of a form, the file itself in the place of JSON, and HTTP's habits by the byte."""
+"""JSON in the place of a form, files in the place of JSON, and HTTP's habits by the byte."""
 
 import base64
 from collections.abc import Iterator
