@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from cli import bench
+from cli import bench, livepeer
 from cli.download import download
 from cli.export import export
 from cli.gateway import gateway
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 for command in (export, download, gateway, image):
     app.command()(command)
+app.add_typer(livepeer.app, name="livepeer")
 if (ROOT / "embedded").is_dir():
     app.command()(serve)
 if (ROOT / "benchmarks").is_dir():

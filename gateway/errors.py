@@ -5,8 +5,10 @@ UpscaleError
     InvalidImage          the caller's file
       ImageTooLarge       more pixels than are allowed
   BodyTooLarge            more bytes than are allowed
+  UnsupportedEncoding     the body is compressed
   UploadTimeout           the body took too long to arrive
   Unauthorized            no token, or a wrong one
+  ForeignOrigin           a web page of another origin, and no token is asked for
   InsufficientCapacity    too busy; go-livepeer hands the job to another node
     Stopping              the server ends before the request could
   NotReady                no model is being served yet, or no longer
@@ -46,6 +48,17 @@ class BodyTooLarge(UpscaleError):
         super().__init__(f"The request body is larger than {max_bytes} bytes.")
 
 
+class UnsupportedEncoding(UpscaleError):
+    """The request's body is compressed or otherwise encoded."""
+
+    headers: ClassVar = {"Accept-Encoding": "identity"}
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"The request has Content-Encoding {encoding[:100]!r}; send the body as it is."
+        )
+
+
 class UploadTimeout(UpscaleError):
     """The request's body did not arrive in time."""
 
@@ -60,6 +73,15 @@ class Unauthorized(UpscaleError):
 
     def __init__(self) -> None:
         super().__init__("Invalid bearer token.")
+
+
+class ForeignOrigin(UpscaleError):
+    """A web page of another origin sends the request, and nothing shows that its user may."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Web pages of other origins may not use this server; name theirs in CORS_ORIGINS."
+        )
 
 
 class InsufficientCapacity(UpscaleError):

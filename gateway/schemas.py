@@ -49,8 +49,31 @@ class Model(BaseModel):
     prompt_has_effect: Annotated[
         bool, Field(description="False for a model that was not trained on captions.")
     ]
+    input_formats: Annotated[list[str], Field(description="Of images, told by their content.")]
     max_input_pixels: Annotated[int, Field(description="Largest image, width times height.")]
     max_body_bytes: Annotated[int, Field(description="Largest request.")]
+    max_in_progress: Annotated[int, Field(description="Requests that are worked on at a time.")]
+    max_waiting: Annotated[int, Field(description="Requests that may wait besides.")]
+
+
+class Estimate(BaseModel):
+    """What a picture will cost, were it sent now."""
+
+    accepted: Annotated[bool, Field(description="Whether the request would be taken.")]
+    reason: Annotated[str | None, Field(description="Why it would not.")]
+    unet_rows: Annotated[int, Field(description="Rows of the UNet, of tile_pixels each.")]
+    tiles: Annotated[int, Field(description="Windows that its latents are worked on in.")]
+    tile_pixels: Annotated[int, Field(description="Latent pixels of a tile.")]
+    memory_bytes: Annotated[int, Field(description="What it takes of MEMORY_BUDGET_MB.")]
+    seconds: Annotated[
+        float | None,
+        Field(
+            description="From now to the picture, behind those that are here; null before the"
+            " first picture."
+        ),
+    ]
+    output_width: Annotated[int, Field(description="Pixels.")]
+    output_height: Annotated[int, Field(description="Pixels.")]
 
 
 class Version(BaseModel):

@@ -22,9 +22,6 @@ from gateway.triton.pool import TritonPool
 
 ANNOUNCE_INTERVAL_S = 0.1
 SEND_TIMEOUT_S = 5
-# Longer than proxies keep a connection (nginx, load balancers: 60 s), so that it is they who close
-# it: one that we close may just have been sent the next request.
-KEEP_ALIVE_S = 75
 
 
 class ServeError(Exception):
@@ -76,7 +73,7 @@ def http_server(app: FastAPI, settings: Settings, stop_timeout_s: float) -> uvic
             server_header=False,  # what serves is nobody's business
             log_config=None,  # ours: gateway/telemetry/log.py
             access_log=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # a fraction works too
             timeout_graceful_shutdown=math.ceil(stop_timeout_s) + SEND_TIMEOUT_S,
         )
     )

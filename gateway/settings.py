@@ -1,5 +1,6 @@
 """Everything that can be set, from the environment; defaults live nowhere else."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,13 @@ LAST_PORT = 65535
 
 class ConfigurationError(Exception):
     """A setting that cannot be used; the message names key and value."""
+
+
+class SafetyCheck(StrEnum):
+    """What becomes of requests for a check where the served model has no safety checker."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"
 
 
 class Settings(BaseSettings):
@@ -60,6 +68,13 @@ class Settings(BaseSettings):
         description="Longest time for a request's head to arrive, and without any of its answer"
         " being read, seconds.",
     )
+    keep_alive_s: float = Field(
+        # Longer than proxies and pools keep a connection (nginx, load balancers: 60 s), so that it
+        # is they who close it: one that we close may just have been sent the next request.
+        75.0,
+        gt=0,
+        description="How long a connection without a request stays open, seconds.",
+    )
     request_timeout_s: float = Field(
         280.0, gt=0, description="Longest time for one request, seconds."
     )
@@ -101,6 +116,16 @@ class Settings(BaseSettings):
         None,
         pattern="^https?://[^/?#]+(/[^?#]*)?$",
         description="Base URL of the collector of traces, OTLP over HTTP; unset, none are made.",
+    )
+    cors_origins: str | None = Field(
+        None,
+        pattern=r"^(\*|https?://[^/?#,\s]+(,https?://[^/?#,\s]+)*)$",
+        description="Origins whose web pages may send requests, separated by commas, or *.",
+    )
+    safety_check: SafetyCheck = Field(
+        SafetyCheck.REFUSE,
+        description="Where the served model has no safety checker: refuse requests that ask for the"
+        " check, or skip it.",
     )
     error_profile: ErrorProfile = Field(
         ErrorProfile.LIVEPEER,

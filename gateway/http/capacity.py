@@ -25,11 +25,15 @@ class Capacity:
         """Requests that wait for their turn."""
         return len(self._queue)
 
+    def check(self) -> None:
+        """Raises InsufficientCapacity while there is no place."""
+        if self.taken >= self._places:
+            raise InsufficientCapacity
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Count a request from its first byte to its last. Raises InsufficientCapacity."""
-        if self.taken >= self._places:
-            raise InsufficientCapacity
+        self.check()
         self.taken += 1
         try:
             yield

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import (
     BodyTooLarge,
+    ForeignOrigin,
     ImageTooLarge,
     InsufficientCapacity,
     InvalidRequest,
@@ -21,9 +22,11 @@ from gateway.errors import (
     StoreFailed,
     TritonFailed,
     Unauthorized,
+    UnsupportedEncoding,
     UploadTimeout,
     UpscaleError,
 )
+from gateway.telemetry.notes import note
 
 # go-livepeer hands a job to another node where the message of a 500 has these words.
 NO_CAPACITY = "insufficient capacity"
@@ -43,7 +46,9 @@ STATUSES = {
     ImageTooLarge: (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     BodyTooLarge: (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     UploadTimeout: (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_TIMEOUT),
+    UnsupportedEncoding: (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     Unauthorized: (HTTPStatus.UNAUTHORIZED, HTTPStatus.UNAUTHORIZED),
+    ForeignOrigin: (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN),
     InsufficientCapacity: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.TOO_MANY_REQUESTS),
     NotReady: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
     RequestTimeout: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.GATEWAY_TIMEOUT),
@@ -94,6 +99,7 @@ def error_response(
 ) -> JSONResponse:
     """The contract's HTTPError. What is said again of a caller's values may be no Unicode."""
     text = message.encode("utf-8", "replace").decode()
+    note(reason=text)
     return JSONResponse({"detail": {"msg": text}}, status, headers)
 
 
@@ -113,4 +119,5 @@ def add_error_handlers(app: FastAPI, error_answers: ErrorAnswers) -> None:
     async def validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
         # FastAPI's list without `input` and `ctx`, which would send back what was sent.
         entries = [{key: entry[key] for key in ("loc", "msg", "type")} for entry in error.errors()]
+        note(reason="; ".join(f"{entry['loc'][-1]}: {entry['msg']}" for entry in entries))
         return JSONResponse({"detail": entries}, 422)

@@ -1,5 +1,6 @@
 """One line of the log, one count and one id for every request."""
 
+import re
 import time
 from urllib.parse import quote
 
@@ -13,10 +14,16 @@ from gateway.http.entrance import is_upscale
 from gateway.http.request_id import chosen_id
 from gateway.telemetry.durations import gathered
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.notes import note, noted
 from gateway.telemetry.traces import current_trace_id
 
 PROBES = ("/health", "/health/", "/livez", "/readyz", "/metrics")
 OK = 200
+
+# What an orchestrator adds; Livepeer-Session-Token is a secret, and Livepeer-Session-Control leads
+# to whoever has it.
+SESSION_HEADERS = ("livepeer-runner-route", "livepeer-session-id")
+NAME = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
 logger = structlog.stdlib.get_logger("gateway")
 
@@ -26,7 +33,8 @@ class RequestLog:
 
     `X-Request-ID` is taken over when it is made of letters, digits and . _ : -, 128 at most, else
     one is made; it goes back with every answer and stands in every line of the log, beside the
-    trace's id if there is a trace. A line has no prompt, no token and no picture.
+    trace's id if there is a trace. A line has no prompt, no token and no picture; it says why a
+    request was refused, and which session of a Livepeer runner it is of.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -37,7 +45,8 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = chosen_id(Headers(scope=scope).get("x-request-id", ""))
+        headers = Headers(scope=scope)
+        request_id = chosen_id(headers.get("x-request-id", ""))
         began = time.perf_counter()
         status, is_complete, is_refused = CLIENT_CLOSED_REQUEST, False, False
 
@@ -45,9 +54,9 @@ class RequestLog:
             nonlocal status, is_complete, is_refused
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                is_refused = "retry-after" in headers
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-ID"] = request_id
+                is_refused = "retry-after" in answered
             await send(message)
             if message["type"] == "http.response.body":
                 is_complete = not message.get("more_body", False)
@@ -56,7 +65,12 @@ class RequestLog:
         if trace_id := current_trace_id():
             names["trace_id"] = trace_id
             trace.get_current_span().set_attribute("request_id", request_id)
-        with structlog.contextvars.bound_contextvars(**names), gathered() as parts:
+        with (
+            structlog.contextvars.bound_contextvars(**names),
+            gathered() as parts,
+            noted() as notes,
+        ):
+            note(**session_of(headers))
             try:
                 await self._app(scope, receive, marked)
             finally:
@@ -64,10 +78,15 @@ class RequestLog:
                 ended = status if is_complete else CLIENT_CLOSED_REQUEST
                 if is_upscale(scope):
                     self._metrics.count_request(ended, seconds, parts, is_refused and is_complete)
-                self._log_request(scope, ended, seconds, parts)
+                self._log_request(scope, ended, seconds, parts, notes)
 
     def _log_request(
-        self, scope: Scope, status: int, seconds: float, parts: dict[str, float]
+        self,
+        scope: Scope,
+        status: int,
+        seconds: float,
+        parts: dict[str, float],
+        notes: dict[str, str | int],
     ) -> None:
         if scope["path"] in PROBES and status == OK:
             return
@@ -77,5 +96,12 @@ class RequestLog:
             path=quote(scope["path"]),  # a terminal obeys what it decodes to
             status=status,
             seconds=round(seconds, 6),
+            **notes,
             **{f"{part}_seconds": round(part_seconds, 6) for part, part_seconds in parts.items()},
         )
+
+
+def session_of(headers: Headers) -> dict[str, str]:
+    """Route and id of the session of a Livepeer runner, those that can stand in a log."""
+    values = {name.replace("-", "_"): headers.get(name, "") for name in SESSION_HEADERS}
+    return {name: value for name, value in values.items() if NAME.fullmatch(value)}

@@ -15,7 +15,8 @@ from gateway.images.cost import DAMAGED, Bound
 from gateway.images.picture import Picture, to_8_bits, upright
 
 SHORTEST_SIDE = 8  # denoise pads shorter ones
-TAKEN = "send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF file"
+FORMATS = ("JPEG", "PNG", "WebP", "AVIF", "HEIC", "GIF", "BMP", "TIFF")
+TAKEN = f"send a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file"
 logger = logging.getLogger("gateway")
 
 Decoder = Callable[[bytes, Bound], Picture]

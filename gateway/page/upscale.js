@@ -35,6 +35,20 @@ export async function upscale(form, token, signal, onEvent) {
   throw new UpscaleError("The connection broke before the picture was finished. Try again.");
 }
 
+/**
+ * What a picture of so many pixels will cost now, as POST /estimate says: accepted, reason, seconds
+ * and so on. fields: num_inference_steps, guidance_scale and output_format, where they are chosen.
+ */
+export async function estimate(width, height, fields = {}) {
+  const response = await fetch("estimate", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ width, height, ...fields }),
+  });
+  if (!response.ok) throw await errorOf(response);
+  return response.json();
+}
+
 async function errorOf(response) {
   let detail;
   try {

@@ -1,12 +1,20 @@
-"""The answer to a request for a picture: the contract's JSON, made in pieces."""
+"""The answer to a request for a picture: the contract's JSON, made in pieces, or the file."""
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
 
+from fastapi import Response
 from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
 
 from gateway.images.data_url import DataUrl
+from gateway.images.write import KINDS, OutputFormat
 from gateway.schemas import ImageResponse, Media
+
+SEED, NSFW, CHECK = "Upscale-Seed", "Upscale-Nsfw", "Upscale-Safety-Check"
+LINE_BYTES = 3 * 2**14  # of the file in a line of base64
 
 
 class UpscaleAnswer:
@@ -32,12 +40,55 @@ class UpscaleAnswer:
                 await asyncio.sleep(0)
             yield self._tail
 
-    def response(self) -> StreamingResponse:
-        """All of it as the body of a response."""
+    async def events(self) -> AsyncIterator[bytes]:
+        """The same as the last event of a stream."""
+        yield b"event: result\ndata: "
+        async for piece in self.pieces():  # JSON of one line
+            yield piece
+        yield b"\n\n"
+
+    def response(self, headers: dict[str, str] | None = None) -> Response:
+        """All of it as the body of a response with these headers besides."""
         return StreamingResponse(
             self.pieces(),
             media_type="application/json",
-            headers={"Content-Length": str(len(self))},
+            headers={"Content-Length": str(len(self)), **(headers or {})},
+        )
+
+
+class FileAnswer:
+    """The file itself; what the JSON says of it is in headers."""
+
+    def __init__(self, content: bytes, output_format: OutputFormat, seed: int, nsfw: bool) -> None:
+        self._content = content
+        self._media_type = KINDS[output_format].media_type
+        self._seed = seed
+        self._nsfw = nsfw
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """The last two events of a stream: the file in base64, then what is said of it.
+
+        The base64 comes in lines, each a `data:`, since some clients take no line over 128 KiB.
+        """
+        yield b"event: image\n"
+        for start in range(0, len(self._content), LINE_BYTES):
+            line = base64.b64encode(self._content[start : start + LINE_BYTES])
+            yield b"data: " + line + b"\n"
+            await asyncio.sleep(0)
+        said = {"media_type": self._media_type, "seed": self._seed, "nsfw": self._nsfw}
+        yield b"\n" + format_sse_event(event="result", data_str=json.dumps(said))
+
+    def response(self, headers: dict[str, str] | None = None) -> Response:
+        """The file as the body of a response with these headers besides."""
+        return Response(
+            self._content,
+            media_type=self._media_type,
+            headers={
+                SEED: str(self._seed),
+                NSFW: str(self._nsfw).lower(),
+                "X-Content-Type-Options": "nosniff",
+                **(headers or {}),
+            },
         )
 
 

@@ -1,4 +1,5 @@
-"""What happens to a request as server-sent events: queued, progress, preview, result or error.
+"""What happens to a request as server-sent events: accepted, queued, progress, preview, and at the
+end result, with image before it where the file itself is asked for, or error.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -9,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import cv2
 import numpy as np
 from fastapi.sse import EventSourceResponse, format_sse_event
 from numpy.typing import NDArray
@@ -16,10 +18,12 @@ from numpy.typing import NDArray
 from gateway.http.error_answers import ErrorAnswers
 from gateway.images.data_url import DataUrl
 from gateway.images.write import write_image
-from gateway.routes.answer import UpscaleAnswer
+from gateway.routes.answer import FileAnswer, UpscaleAnswer
 from gateway.triton.client import Progress
 
+Answer = UpscaleAnswer | FileAnswer
 HEARTBEAT_S = 10.0  # proxies close what is silent for a minute or so
+MAX_PREVIEW_BYTES = 96_000  # of the file, a third more in base64
 MAX_UNREAD = 32  # events that wait for a client that reads slowly; the oldest goes first
 MEDIA_TYPE = "text/event-stream"
 
@@ -32,6 +36,10 @@ class RequestEvents:
     def __init__(self) -> None:
         self._unread: asyncio.Queue[bytes | Preview] = asyncio.Queue(MAX_UNREAD)
         self._measured_from: tuple[float, int] | None = None  # a time and the step done by then
+
+    def add_accepted(self, seconds: float | None) -> None:
+        """seconds: until the result, as far as is known; it waits now or is worked on."""
+        self._add(_event("accepted", {"seconds": seconds}))
 
     def add_queued(self, position: int) -> None:
         """position: in the queue, from 1."""
@@ -71,7 +79,9 @@ class RequestEvents:
 
 
 def event_response(
-    make_answer: Callable[[RequestEvents], Awaitable[UpscaleAnswer]], error_answers: ErrorAnswers
+    make_answer: Callable[[RequestEvents], Awaitable[Answer]],
+    error_answers: ErrorAnswers,
+    headers: dict[str, str] | None = None,
 ) -> EventSourceResponse:
     """Stream what make_answer adds to its argument, then its answer; its errors become events.
 
@@ -80,12 +90,12 @@ def event_response(
     return EventSourceResponse(
         _stream(make_answer, error_answers),
         # no cache keeps it, and nginx passes it on at once
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})},
     )
 
 
 async def _stream(
-    make_answer: Callable[[RequestEvents], Awaitable[UpscaleAnswer]], error_answers: ErrorAnswers
+    make_answer: Callable[[RequestEvents], Awaitable[Answer]], error_answers: ErrorAnswers
 ) -> AsyncIterator[bytes]:
     events = RequestEvents()
     making = asyncio.ensure_future(make_answer(events))
@@ -113,12 +123,20 @@ async def _written(event: bytes | Preview) -> bytes:
     """A preview becomes a file only now that somebody reads it, and in a thread."""
     if isinstance(event, bytes):
         return event
-    content = await asyncio.to_thread(write_image, event, "jpeg")
+    content = await asyncio.to_thread(_preview_file, event)
     return _event("preview", {"url": str(DataUrl(content, "jpeg"))})
 
 
+def _preview_file(preview: Preview) -> bytes:
+    """A JPEG; halved until it fits, since some clients take no line over 128 KiB."""
+    while len(content := write_image(preview, "jpeg")) > MAX_PREVIEW_BYTES:
+        height, width = (max(1, side // 2) for side in preview.shape[:2])
+        preview = cv2.resize(preview, (width, height), interpolation=cv2.INTER_AREA)
+    return content
+
+
 async def _last_event(
-    made: asyncio.Future[UpscaleAnswer], error_answers: ErrorAnswers
+    made: asyncio.Future[Answer], error_answers: ErrorAnswers
 ) -> AsyncIterator[bytes]:
     try:
         answer = made.result()
@@ -126,10 +144,8 @@ async def _last_event(
         response = error_answers.of(error)
         yield _event("error", {"status": response.status_code, **json.loads(bytes(response.body))})
         return
-    yield b"event: result\ndata: "
-    async for piece in answer.pieces():  # JSON of one line
+    async for piece in answer.events():
         yield piece
-    yield b"\n\n"
 
 
 def _event(event: str, data: dict[str, Any]) -> bytes:

@@ -1,11 +1,11 @@
 """The fields of a request to /upscale: the one description of them, their limits and defaults.
 
-Limits that hold for every model are in the served document and answered 422; what the served model
-or the settings decide is checked with `check_against`, and answered 400.
+A form and JSON share it. Limits that hold for every model are in the served document and answered
+422; what the served model or the settings decide is checked with `check_against`, and answered 400.
 """
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import File, UploadFile
@@ -13,12 +13,38 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from gateway.errors import InvalidRequest
+from gateway.http.json_body import fields_of_json, validated
 from gateway.images.write import OutputFormat
+from gateway.settings import SafetyCheck
 from gateway.triton.client import ServedModel, UpscaleInputs
 from stages.errors import NoSafetyChecker
 from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS
 
+MARKS_BESIDE_PROMPTS = 1000  # commas and brackets of a JSON body
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
+
+
+Steps = Annotated[
+    int,
+    Field(
+        description="Number of denoising steps. More steps usually lead to higher quality"
+        " images but slower inference. Modulated by strength.",
+        json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
+    ),
+]
+GuidanceScale = Annotated[
+    float | None,
+    Field(
+        description="How strongly the prompt guides; 1 and below turn guidance off."
+        " Unset, the model's default.",
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+    ),
+]
+ResultFormat = Annotated[
+    OutputFormat, Field(description="File format of the result; png loses nothing.")
+]
 
 
 class UpscaleFields(BaseModel):
@@ -45,27 +71,11 @@ class UpscaleFields(BaseModel):
         int | None,
         Field(description="Seed for random number generation.", ge=MIN_SEED, le=MAX_SEED),
     ] = None
-    num_inference_steps: Annotated[
-        int,
-        Field(
-            description="Number of denoising steps. More steps usually lead to higher quality"
-            " images but slower inference. Modulated by strength.",
-            json_schema_extra={"maximum": MAX_INFERENCE_STEPS},  # past it, a 400
-        ),
-    ] = DEFAULT_INFERENCE_STEPS
+    num_inference_steps: Steps = DEFAULT_INFERENCE_STEPS
     negative_prompt: Annotated[
         str, Field(description="Text that the image should not show; needs guidance.")
     ] = ""
-    guidance_scale: Annotated[
-        float | None,
-        Field(
-            description="How strongly the prompt guides; 1 and below turn guidance off."
-            " Unset, the model's default.",
-            ge=0,
-            le=100,
-            allow_inf_nan=False,
-        ),
-    ] = None
+    guidance_scale: GuidanceScale = None
     noise_level: Annotated[
         int | None,
         Field(
@@ -74,12 +84,29 @@ class UpscaleFields(BaseModel):
             ge=0,
         ),
     ] = None
-    output_format: Annotated[
-        OutputFormat, Field(description="File format of the result; png loses nothing.")
-    ] = "png"
+    output_format: ResultFormat = "png"
+    stream: Annotated[
+        bool,
+        Field(description="Answer with server-sent events, as Accept: text/event-stream does."),
+    ] = False
+    response: Annotated[
+        Literal["json", "image"],
+        Field(
+            description="image answers with the file itself, as Accept: image/png does, its seed"
+            " and nsfw in the headers Upscale-Seed and Upscale-Nsfw."
+        ),
+    ] = "json"
 
-    def check_against(self, model: ServedModel, max_prompt_chars: int) -> None:
-        """Raises InvalidRequest for what the served model cannot do and for long prompts."""
+    def check_against(
+        self,
+        model: ServedModel,
+        max_prompt_chars: int,
+        without_checker: SafetyCheck = SafetyCheck.REFUSE,
+    ) -> None:
+        """Raises InvalidRequest for what the served model cannot do and for long prompts.
+
+        without_checker: what becomes of a check that the model has no checker for.
+        """
         for name, prompt in (("prompt", self.prompt), ("negative_prompt", self.negative_prompt)):
             if len(prompt) > max_prompt_chars:
                 raise InvalidRequest(
@@ -89,17 +116,17 @@ class UpscaleFields(BaseModel):
             raise InvalidRequest(
                 f"pipeline configured with {model.model_id} but called with {self.model_id}."
             )
-        if self.num_inference_steps > MAX_INFERENCE_STEPS:
-            raise InvalidRequest(
-                f"num_inference_steps is {self.num_inference_steps};"
-                f" at most {MAX_INFERENCE_STEPS} are allowed."
-            )
+        check_steps(self.num_inference_steps)
         if self.noise_level is not None and self.noise_level > model.max_noise_level:
             raise InvalidRequest(
                 f"noise_level is {self.noise_level}; at most {model.max_noise_level} is allowed."
             )
-        if self.safety_check and not model.has_safety_checker:
+        if self.skips_check(model) and without_checker is SafetyCheck.REFUSE:
             raise InvalidRequest(str(NoSafetyChecker()))
+
+    def skips_check(self, model: ServedModel) -> bool:
+        """Whether a check is asked for that the model has no checker for."""
+        return self.safety_check and not model.has_safety_checker
 
     def inputs(self, image: NDArray[np.uint8], model: ServedModel) -> UpscaleInputs:
         """What Triton is asked for, the model's defaults filled in. image: RGB uint8 [H, W, 3]."""
@@ -112,7 +139,15 @@ class UpscaleFields(BaseModel):
             num_inference_steps=steps if steps >= 1 else model.num_inference_steps,
             guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
             noise_level=model.noise_level if self.noise_level is None else self.noise_level,
-            safety_check=self.safety_check,
+            safety_check=self.safety_check and model.has_safety_checker,
+        )
+
+
+def check_steps(steps: int) -> None:
+    """Raises InvalidRequest for more than the scheduler has."""
+    if steps > MAX_INFERENCE_STEPS:
+        raise InvalidRequest(
+            f"num_inference_steps is {steps}; at most {MAX_INFERENCE_STEPS} are allowed."
         )
 
 
@@ -120,3 +155,23 @@ class UpscaleForm(UpscaleFields):
     """As multipart/form-data, with the image as a file."""
 
     image: Annotated[UploadFile, File(description="Uploaded image to modify with the pipeline.")]
+
+
+class UpscaleJson(UpscaleFields):
+    """As application/json, with the image in base64."""
+
+    image: Annotated[
+        str,
+        Field(
+            description="Image to modify with the pipeline, in base64 or as a data: URL of it;"
+            " nothing is fetched from an address."
+        ),
+    ]
+
+
+def form_of_json(content: bytes, max_prompt_chars: int) -> UpscaleJson:
+    """The fields of a body. Raises InvalidRequest, or RequestValidationError as of a form."""
+    fields = fields_of_json(content, 2 * max_prompt_chars + MARKS_BESIDE_PROMPTS)
+    # In a form, too, an empty field is one that was left out; an empty file is an empty file.
+    given = {name: value for name, value in fields.items() if value != "" or name == "image"}
+    return validated(UpscaleJson, given)

@@ -4,7 +4,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway.routes.form import MAX_SEED, MIN_SEED, UpscaleForm
+from gateway.http.json_body import MEDIA_TYPE as JSON
+from gateway.routes.form import MAX_SEED, MIN_SEED, UpscaleForm, UpscaleJson
 
 BODY = "Body_genUpscale"  # as FastAPI calls the fields of a form that are arguments of a function
 SCHEMAS = "#/components/schemas/"
@@ -27,6 +28,10 @@ def follow_contract(app: FastAPI) -> None:
             field.update(next(kind for kind in field.pop("anyOf") if kind["type"] != "null"))
     # FastAPI makes floats of bounds, and no float is as near to 2^63 as the largest seed.
     body["seed"].update(minimum=MIN_SEED, maximum=MAX_SEED)
+    schemas[UpscaleJson.__name__] = UpscaleJson.model_json_schema()
+    json_seed = schemas[UpscaleJson.__name__]["properties"]["seed"]["anyOf"][0]
+    json_seed.update(minimum=MIN_SEED, maximum=MAX_SEED)
+    post["requestBody"]["content"][JSON] = {"schema": {"$ref": f"{SCHEMAS}{UpscaleJson.__name__}"}}
     detail = schemas["HTTPError"]["properties"]["detail"]
     detail["allOf"] = [{"$ref": detail.pop("$ref")}]
     answer = post["responses"]["200"]

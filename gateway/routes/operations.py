@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from gateway.errors import NotReady
 from gateway.http.error_answers import ErrorAnswers
+from gateway.images.read import FORMATS
 from gateway.routes.hardware import gpu_info, gpu_stats
 from gateway.schemas import HTTPError, Model, Version
 from gateway.settings import Settings
@@ -29,8 +30,11 @@ def operations_router(
         """The served model, its defaults and limits, for a page or a program that offers them."""
         return Model(
             **asdict(pool.model),
+            input_formats=[name.lower() for name in FORMATS],
             max_input_pixels=settings.max_input_pixels,
             max_body_bytes=settings.max_body_bytes,
+            max_in_progress=settings.max_in_progress,
+            max_waiting=settings.max_waiting,
         )
 
     @router.get("/version")

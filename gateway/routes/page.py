@@ -37,7 +37,7 @@ def page_router(files: PageFiles) -> APIRouter:
     """`GET /`; the files that it names are mounted at /page."""
     router = APIRouter()
 
-    @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @router.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         return await files.get_response("index.html", request.scope)
 

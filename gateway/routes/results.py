@@ -39,8 +39,6 @@ def results_router(results: LocalResults) -> APIRouter:
             **{status: {"model": HTTPError} for status in (404, 410)},
         },
     )
-    # This one comes first and serves both, so that a 405 names both; the other is for the document.
-    @router.api_route("/media/{name}", methods=["GET", "HEAD"], include_in_schema=False)
     async def get_result(name: str, signature: str = "") -> FileResponse:
         """A result, by the link that /upscale gave."""
         # Only names of our own making can lead to a file: no slash, no dot at the beginning.

@@ -1,129 +1,123 @@
-"""`POST /upscale`: read the image, wait for a turn, three stages in Triton, write the result."""
+"""`POST /upscale`: the fields as a form or as JSON in, the picture as the caller wants it out."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
-from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+from starlette.types import Scope
 
-from gateway.http.capacity import Capacity
-from gateway.http.deadlines import Deadlines
+from gateway.http.accept import preferred
 from gateway.http.disconnect import CLIENT_CLOSED_REQUEST, run_while_connected
 from gateway.http.error_answers import ErrorAnswers
-from gateway.images.read import read_image
-from gateway.images.write import OutputFormat, check_size, write_image
-from gateway.results.store import ResultStore
-from gateway.routes.answer import UpscaleAnswer
-from gateway.routes.events import MEDIA_TYPE, RequestEvents, event_response
-from gateway.routes.form import UpscaleForm
+from gateway.http.form_request import FormRoute
+from gateway.http.json_body import MEDIA_TYPE as JSON
+from gateway.http.json_body import is_json
+from gateway.images.write import KINDS, OutputFormat
+from gateway.routes.answer import CHECK, FileAnswer, UpscaleAnswer
+from gateway.routes.events import MEDIA_TYPE as EVENTS
+from gateway.routes.events import event_response
+from gateway.routes.form import UpscaleForm, UpscaleJson
 from gateway.schemas import HTTPError, ImageResponse
-from gateway.settings import Settings
-from gateway.telemetry.durations import timed
-from gateway.triton.client import UpscaleInputs
-from gateway.triton.pool import TritonPool
-from stages.limits import SCALE
+from gateway.upscaler import Upscaler
 
-# At a time: a file made for it keeps a decoder busy for a second and takes 100 MB.
-READERS = 2
+FORMATS: dict[str, OutputFormat] = {kind.media_type: name for name, kind in KINDS.items()}
 
 bearer = HTTPBearer(auto_error=False)
 
 
-@dataclass(frozen=True)
-class Upscaler:
-    """Makes the pictures that are asked for, each by its deadline, a time of the event loop's."""
+class JsonRoute(APIRoute):
+    """Takes the requests whose body is JSON; the others are the next route's."""
 
-    settings: Settings
-    pool: TritonPool
-    capacity: Capacity
-    deadlines: Deadlines
-    results: ResultStore
-    readers: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(READERS, "read-image")
-    )
-
-    async def read_inputs(self, form: UpscaleForm, deadline: float) -> UpscaleInputs:
-        """What the form asks for. Raises InvalidRequest, RequestTimeout or NotReady."""
-        model = self.pool.model
-        form.check_against(model, self.settings.max_prompt_chars)
-        with timed("read_image"):
-            content = await form.image.read()
-            async with self.deadlines.until(deadline, self.settings.request_timeout_s):
-                image = await self._read_image(content)
-        check_size(SCALE * image.shape[0], SCALE * image.shape[1], form.output_format)
-        return form.inputs(image, model)
-
-    async def make_answer(
-        self,
-        inputs: UpscaleInputs,
-        output_format: OutputFormat,
-        deadline: float,
-        base_url: str,
-        events: RequestEvents | None = None,
-    ) -> UpscaleAnswer:
-        """The picture, published. events: of who watches. Raises what can go wrong on the way."""
-        on_position = (lambda _: None) if events is None else events.add_queued
-        on_progress = None if events is None else events.add_progress
-        async with self.deadlines.until(deadline, self.settings.request_timeout_s):
-            async with self.capacity.turn(on_position):
-                upscaled = await self.pool.upscale(
-                    inputs, deadline, on_progress, self.settings.preview_every
-                )
-            with timed("write_image"):
-                content = await asyncio.to_thread(write_image, upscaled.image, output_format)
-            with timed("publish"):
-                url = await self.results.publish(content, output_format, base_url)
-        return UpscaleAnswer(url, inputs.seed, upscaled.nsfw)
-
-    async def _read_image(self, content: bytes) -> NDArray[np.uint8]:
-        in_context = copy_context().run  # so that what it logs names the request
-        return await asyncio.get_running_loop().run_in_executor(
-            self.readers, in_context, read_image, content, self.settings.max_input_pixels
-        )
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        is_other = match is Match.FULL and not is_json(scope)
+        return (Match.NONE, {}) if is_other else (match, child_scope)
 
 
 def upscale_router(upscaler: Upscaler, error_answers: ErrorAnswers) -> APIRouter:
-    """The route /upscale, exactly as the contract has it, with four optional fields more.
+    """The route /upscale, exactly as the contract has it, with optional fields more, and as JSON.
 
-    The token is checked before the body is read; see `Entrance`. Who accepts text/event-stream gets
-    news of the request as events.
+    The token is checked before the body is read; see `Entrance`.
     """
     router = APIRouter()
 
-    @router.post(
+    async def from_json(request: Request) -> Response:
+        return await answer(request, await upscaler.read_json(request.stream()))
+
+    for path in ("/upscale", "/upscale/"):
+        router.add_api_route(
+            path,
+            from_json,
+            methods=["POST"],
+            route_class_override=JsonRoute,
+            response_model=None,
+            include_in_schema=False,  # openapi.py writes its body beside the form
+        )
+
+    async def from_form(
+        request: Request,
+        form: Annotated[UpscaleForm, Form(media_type="multipart/form-data")],
+    ) -> Response:
+        return await answer(request, form)
+
+    router.add_api_route(
         "/upscale",
+        from_form,
+        methods=["POST"],
+        route_class_override=FormRoute,
         operation_id="genUpscale",
         summary="Upscale",
         description="Upscale an image by increasing its resolution.",
         tags=["generate"],
         response_model=ImageResponse,
         responses={
-            200: {"content": {MEDIA_TYPE: {}}},
+            200: {"content": {kind: {} for kind in (EVENTS, *FORMATS)}},
             **{status: {"model": HTTPError} for status in error_answers.statuses()},
         },
         dependencies=[Depends(bearer)],  # for the served document
     )
-    @router.post("/upscale/", include_in_schema=False)
-    async def upscale(
-        request: Request,
-        form: Annotated[UpscaleForm, Form(media_type="multipart/form-data")],
-    ) -> Response:
+    router.add_api_route(
+        "/upscale/",
+        from_form,
+        methods=["POST"],
+        route_class_override=FormRoute,
+        response_model=None,
+        include_in_schema=False,
+    )
+
+    async def answer(request: Request, form: UpscaleForm | UpscaleJson) -> Response:
         deadline, base_url = request.state.deadline, str(request.base_url)
-        inputs = await upscaler.read_inputs(form, deadline)
-        make_answer = partial(upscaler.make_answer, inputs, form.output_format, deadline, base_url)
-        if MEDIA_TYPE in request.headers.get("accept", ""):
-            return event_response(make_answer, error_answers)
+        answered_as = media_type_for(form, request.headers.get("accept", ""))
+        output_format = FORMATS.get(answered_as, form.output_format)
+        inputs = await upscaler.read_inputs(form, output_format, deadline)
+        headers = {CHECK: "skipped"} if upscaler.skips_check(form) else {}
+        as_file = form.response == "image" or answered_as in FORMATS
+        make_answer: Callable[..., Coroutine[Any, Any, UpscaleAnswer | FileAnswer]] = (
+            partial(upscaler.make_file, inputs, output_format, deadline)
+            if as_file
+            else partial(upscaler.make_answer, inputs, output_format, deadline, base_url)
+        )
+        if answered_as == EVENTS:
+            return event_response(make_answer, error_answers, headers)
         try:
-            answer = await run_while_connected(request, make_answer())
+            return (await run_while_connected(request, make_answer())).response(headers)
         except ClientDisconnect:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return answer.response()
 
     return router
+
+
+def media_type_for(form: UpscaleForm | UpscaleJson, accept: str) -> str:
+    """What to answer with: as the fields say, else as Accept does, else JSON."""
+    if form.stream:
+        return EVENTS
+    own = KINDS[form.output_format].media_type
+    if form.response == "image":
+        return own
+    # Who names events has always got them, beside JSON too.
+    return preferred(accept, (EVENTS, own, *FORMATS, JSON), default=JSON)

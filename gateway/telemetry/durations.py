@@ -1,7 +1,7 @@
 """How long the parts of a request take, gathered wherever they happen, each a span of its trace."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -10,6 +10,7 @@ from opentelemetry.trace import StatusCode
 
 tracer = trace.get_tracer("gateway")
 _durations: ContextVar[dict[str, float] | None] = ContextVar("durations", default=None)
+_watched: ContextVar[tuple[str, Callable[[], None]] | None] = ContextVar("watched", default=None)
 
 
 @contextmanager
@@ -42,8 +43,20 @@ def timed(part: str) -> Iterator[None]:
     ) as span:
         try:
             yield
+            if (watched := _watched.get()) is not None and watched[0] == part:
+                watched[1]()
         except BaseException as error:
             span.set_status(StatusCode.ERROR, type(error).__name__)
             raise
         finally:
             durations[part] = durations.get(part, 0.0) + time.perf_counter() - began
+
+
+@contextmanager
+def when_timed(part: str, done: Callable[[], None]) -> Iterator[None]:
+    """Call `done` whenever a part has ended inside, unless by an error."""
+    token = _watched.set((part, done))
+    try:
+        yield
+    finally:
+        _watched.reset(token)

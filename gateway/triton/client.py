@@ -39,6 +39,14 @@ class ServedModel:
 
 
 @dataclass(frozen=True)
+class DenoiseLimits:
+    """Of the stage denoise. max_active: jobs. prompt_embeds: shape of those of one prompt."""
+
+    max_active: int
+    prompt_embeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class UpscaleInputs:
     """One request, its defaults filled in. image: RGB uint8 [H, W, 3]."""
 
@@ -121,6 +129,17 @@ class TritonClient:
                 f"The model `upscale` at {self._url} was not written by `upscale export`, whose"
                 f" parameters it lacks or has otherwise ({error}); serve a repository that was."
             ) from error
+
+    async def denoise_limits(self) -> DenoiseLimits:
+        """What its configuration says. Raises TritonFailed."""
+        try:
+            config = (await self._client.get_model_config("denoise")).config
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise translated(error) from error
+        embeds = next(tensor for tensor in config.input if tensor.name == "prompt_embeds")
+        return DenoiseLimits(
+            int(config.parameters["max_active"].string_value), tuple(map(int, embeds.dims))
+        )
 
     async def statistics(self) -> list[ModelStatistics]:
         """Of every model but the ensemble, which has none of its own. Raises TritonFailed."""

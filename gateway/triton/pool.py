@@ -9,6 +9,7 @@ from typing import Any
 from gateway.errors import NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.tasks import repeat, run_until
 from gateway.triton.client import (
+    DenoiseLimits,
     ModelStatistics,
     OnProgress,
     Progress,
@@ -138,6 +139,12 @@ class TritonPool:
                     raise
             if on_progress is not None:
                 on_progress(Progress(0, inputs.num_inference_steps, None))
+
+    async def denoise_limits(self) -> DenoiseLimits:
+        """Of a Triton that serves; all have one repository. Raises NotReady or TritonFailed."""
+        for triton in self.ready():
+            return await triton.client.denoise_limits()
+        raise NotReady
 
     async def statistics(self) -> dict[str, list[ModelStatistics]]:
         """Of the models of every Triton that serves, by address."""

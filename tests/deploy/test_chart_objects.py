@@ -21,6 +21,7 @@ STORE = {"source": "objectStore", "objectStore": {"url": "s3://models/x4"}}
 NOT_VALUES = {
     *("HOST", "PORT", "TRITON_URL", "AUTH_TOKEN", "MEDIA_DIR", "MEDIA_URL", "MEDIA_KEY"),
     *("MEMORY_BUDGET_MB", "AWS_ENDPOINT_URL"),  # Triton's, and of the values' `aws`
+    "CORS_ORIGINS",  # of a gateway whose own page is not enough; `gateway.extraEnv` has it
 }
 KINDS = {"integer": int, "number": float, "string": str}
 # Environment of docker/triton/*.sh, export.sh, the stages, the AWS and hub libraries, and the

@@ -1,5 +1,7 @@
 """The documents show commands that work and name what there is."""
 
+import inspect
+import json
 import re
 import shlex
 import subprocess
@@ -9,9 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.livepeer import runner
+from gateway.livepeer import Runners
 from tests.deploy.chart import CHART, HELM, ROOT, render
 
-DOCS = [ROOT / "docs" / f"{name}.md" for name in ("kubernetes", "one-box", "upgrade", "sizing")]
+DOCS = [
+    ROOT / "docs" / f"{name}.md"
+    for name in ("kubernetes", "one-box", "livepeer", "upgrade", "sizing")
+]
 
 
 def commands(doc: Path) -> list[list[str]]:
@@ -109,3 +116,18 @@ def test_sizing_shows_what_the_command_prints() -> None:
             check=True,
         )
         assert result.stdout.split() == output.split()
+
+
+def test_the_files_of_a_livepeer_node_are_what_it_takes() -> None:
+    text = (ROOT / "docs" / "livepeer.md").read_text()
+    runners, models = map(json.loads, re.findall(r"```json\n(.*?)```", text, re.DOTALL))
+    assert json.loads(Runners.model_validate(runners).text()) == runners
+    assert {"pipeline", "model_id", "url", "token", "capacity", "warm"} <= set(models[0])
+
+
+def test_livepeers_commands_have_the_options_that_are_shown() -> None:
+    shown = [words for words in commands(ROOT / "docs" / "livepeer.md") if "runner" in words]
+    assert len(shown) == 2
+    known = {f"--{name.replace('_', '-')}" for name in inspect.signature(runner).parameters}
+    for words in shown:
+        assert {word for word in words[words.index("runner") :] if word[:2] == "--"} <= known

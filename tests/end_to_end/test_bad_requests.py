@@ -58,7 +58,12 @@ INVALID_FIELDS = {
     "safety_check is no boolean": (form(safety_check="perhaps"), "safety_check"),
     "guidance is not finite": (form(guidance_scale="nan"), "guidance_scale"),
     "negative noise": (form(noise_level="-1"), "noise_level"),
-    "JSON instead of a form": ({"json": {"prompt": "x"}}, "prompt"),
+    "JSON without an image": ({"json": {"prompt": "x"}}, "image"),
+    "JSON without a prompt": ({"json": {"image": "QQ=="}}, "prompt"),
+    "JSON that does not say so": (
+        raw(b'{"prompt": "x"}', {"Content-Type": "text/plain"}),
+        "prompt",
+    ),
     "multipart cut short": (
         raw(b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nx', MULTIPART),
         "image",

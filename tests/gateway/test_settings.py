@@ -13,9 +13,12 @@ OF_OTHERS = {
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_REGION",
+    "HF_ENDPOINT",  # of the hub's library
+    "HTTPS_PROXY",  # the same
     "MODEL_ID",
     "OTEL_EXPORTER_OTLP_HEADERS",
     "SOAK_S",  # of a test
+    "TORCH_BACKEND",  # of make
     "OTEL_SERVICE_NAME",
     "OTEL_TRACES_SAMPLER",
 }

@@ -13,11 +13,11 @@ from fastapi.responses import Response, StreamingResponse
 from uvicorn.server import ServerState
 
 from gateway.http.connection import Connection
-from gateway.serve import KEEP_ALIVE_S, bind, http_server
+from gateway.serve import bind, http_server
 from gateway.settings import Settings
 
 TIMEOUT_S = 0.3
-SETTINGS: dict[str, Any] = {"client_timeout_s": TIMEOUT_S}
+SETTINGS: dict[str, Any] = {"client_timeout_s": TIMEOUT_S, "keep_alive_s": TIMEOUT_S}
 LONG_S = 20  # of a test that fails
 ANSWER = bytes(20_000_000)  # more than kernels keep for a connection
 
@@ -47,17 +47,12 @@ def app() -> FastAPI:
     return app
 
 
-@pytest.fixture(autouse=True)
-def _short_keep_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", TIMEOUT_S)
-
-
-def run(use: Use) -> None:
+def run(use: Use, **settings: Any) -> None:
     """Connect to a server; afterwards it has to end the connection by itself."""
 
     async def main() -> None:
         with bind("127.0.0.1", 0) as listener:
-            server = http_server(app(), Settings(**SETTINGS), stop_timeout_s=1)
+            server = http_server(app(), Settings(**{**SETTINGS, **settings}), stop_timeout_s=1)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1000)
             async with asyncio.timeout(LONG_S):
@@ -183,18 +178,14 @@ def test_time_that_the_server_takes_does_not_count() -> None:
     run(use)
 
 
-def test_a_connection_is_kept_between_requests_for_longer_than_a_client_may_take(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", 10 * TIMEOUT_S)
-
+def test_a_connection_is_kept_between_requests_for_longer_than_a_client_may_take() -> None:
     async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(2):
             writer.write(get("/nothing"))
             assert await reader.readuntil(b'Not Found"}')
             await asyncio.sleep(6 * TIMEOUT_S)
 
-    run(use)
+    run(use, keep_alive_s=10 * TIMEOUT_S)
 
 
 def test_a_body_that_was_refused_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +212,7 @@ def test_a_head_that_began_before_the_last_answer_is_not_waited_for(
 
 def test_the_connection_is_kept_for_longer_than_proxies_keep_it() -> None:
     proxies_s = 60  # nginx' keepalive_timeout to a server, and load balancers'
-    assert proxies_s < KEEP_ALIVE_S
+    assert proxies_s < Settings.from_environment().keep_alive_s
 
 
 def test_a_connection_that_is_used_lasts() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.errors import (
     BodyTooLarge,
+    ForeignOrigin,
     ImageTooLarge,
     InsufficientCapacity,
     InvalidImage,
@@ -14,6 +15,7 @@ from gateway.errors import (
     StoreFailed,
     TritonFailed,
     Unauthorized,
+    UnsupportedEncoding,
     UploadTimeout,
     UpscaleError,
 )
@@ -29,6 +31,9 @@ ROWS = {
     ImageTooLarge: TOO_LARGE,
     BodyTooLarge: TOO_LARGE,
     UploadTimeout: "the body did not arrive in time",
+    UnsupportedEncoding: "the body has a `Content-Encoding`",
+    ForeignOrigin: "a web page of an origin that `CORS_ORIGINS` does not name, where no token is"
+    " asked for",
     Unauthorized: "no bearer token, or a wrong one",
     InsufficientCapacity: BUSY,
     NotReady: UNAVAILABLE,
@@ -48,7 +53,7 @@ def test_livepeer_sees_the_statuses_of_the_contract_only() -> None:
 
 
 def test_http_has_its_own_vocabulary() -> None:
-    expected = [400, 401, 408, 413, 429, 500, 503, 504]
+    expected = [400, 401, 403, 408, 413, 415, 429, 500, 503, 504]
     assert ErrorAnswers(ErrorProfile.HTTP).statuses() == expected
 
 

@@ -1,6 +1,8 @@
 """Events that a client of any speed gets, and what their stream leaves behind."""
 
 import asyncio
+import base64
+import io
 import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from gateway.http.error_answers import ErrorAnswers, ErrorProfile
 from gateway.images.write import OutputFormat, write_image
@@ -121,3 +124,23 @@ def test_previews_are_written_in_threads(monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(main())
     assert threads
     assert threading.get_ident() not in threads
+
+
+def test_no_line_is_longer_than_clients_take() -> None:
+    """aiohttp's, which the SDK livepeer-gateway reads lines with, takes 128 KiB."""
+    noise = np.random.default_rng(0).integers(0, 256, (512, 1024, 3), np.uint8)
+    assert len(write_image(noise, "jpeg")) > 2**17
+
+    async def main() -> None:
+        async def make_answer(events: RequestEvents) -> UpscaleAnswer:
+            events.add_progress(Progress(1, 2, noise))
+            return UpscaleAnswer("https://store/picture", 1, False)
+
+        text = b"".join([part async for part in stream(make_answer)])
+        assert max(map(len, text.splitlines())) < 2**17
+        [line] = [line for line in text.decode().splitlines() if "data:image/jpeg" in line]
+        url = json.loads(line.removeprefix("data: "))["url"]
+        picture = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
+        assert picture.width == 2 * picture.height
+
+    asyncio.run(main())

@@ -17,7 +17,7 @@ def document(**settings: Any) -> dict[str, Any]:
 def test_statuses_are_those_of_the_profile() -> None:
     for profile, expected in {
         "livepeer": {200, 400, 401, 422, 500},
-        "http": {200, 400, 401, 408, 413, 422, 429, 500, 503, 504},
+        "http": {200, 400, 401, 403, 408, 413, 415, 422, 429, 500, 503, 504},
     }.items():
         responses = document(error_profile=profile)["paths"]["/upscale"]["post"]["responses"]
         assert {int(status) for status in responses} == expected
@@ -30,11 +30,29 @@ def test_fields_of_a_form_are_never_null_and_bounds_are_exact() -> None:
     assert fields["prompt"]["minLength"] == 1
 
 
+def test_json_has_the_fields_of_the_form() -> None:
+    schemas = document()["components"]["schemas"]
+    form, json = schemas["Body_genUpscale"], schemas["UpscaleJson"]
+    assert set(form["properties"]) == set(json["properties"])
+    assert set(form["required"]) == set(json["required"]) == {"prompt", "image"}
+    for name, field in form["properties"].items():
+        if name == "image":
+            continue
+        nullable = json["properties"][name].pop("anyOf", [{}])[0]
+        in_json = {**json["properties"][name], **nullable}
+        assert {**in_json, **field} == in_json, name
+    content = document()["paths"]["/upscale"]["post"]["requestBody"]["content"]
+    assert set(content) == {"multipart/form-data", "application/json"}
+
+
 def test_results_have_their_types(tmp_path: Path) -> None:
     paths = document(media="local", media_dir=tmp_path)["paths"]
     assert set(paths["/upscale"]["post"]["responses"]["200"]["content"]) == {
         "application/json",
         "text/event-stream",
+        "image/png",
+        "image/jpeg",
+        "image/webp",
     }
     assert set(paths["/media/{name}"]["get"]["responses"]["200"]["content"]) == {
         "image/png",

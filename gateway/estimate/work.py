@@ -1,0 +1,71 @@
+"""How much work a picture is, from its size, steps and guidance alone; docs/ARCHITECTURE.md."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.limits import SCALE
+from stages.request import SIZE_MULTIPLE, Request
+from stages.tiles import spans
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of one request. width, height: of its image, pixels. guidance_scale: above 1, rows double."""
+
+    width: int
+    height: int
+    steps: int
+    guidance_scale: float
+
+    @property
+    def tiles(self) -> int:
+        """Windows of its latents."""
+        return len(spans(_padded(self.height))) * len(spans(_padded(self.width)))
+
+    @property
+    def rounds(self) -> int:
+        """Tiles predicted in all: denoise takes one a round, beside those of other requests."""
+        return self.steps * self.tiles
+
+    @property
+    def rows_per_tile(self) -> int:
+        return 2 if self.guidance_scale > 1 else 1
+
+    @property
+    def unet_rows(self) -> int:
+        """Rows of UNet batches in all."""
+        return self.rounds * self.rows_per_tile
+
+    @property
+    def tile_pixels(self) -> int:
+        """Latent pixels of one tile."""
+        return spans(_padded(self.height))[0].length * spans(_padded(self.width))[0].length
+
+    @property
+    def latent_pixels(self) -> int:
+        """Of the whole picture."""
+        return _padded(self.height) * _padded(self.width)
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the result, pixels."""
+        return SCALE * self.height, SCALE * self.width
+
+    def request(self, prompt_embeds: tuple[int, ...]) -> Request:
+        """As denoise gets it, with arrays that take no memory. prompt_embeds: shape of one."""
+        embeds = np.broadcast_to(np.float32(0), prompt_embeds)
+        return Request(
+            image=np.broadcast_to(np.uint8(0), (self.height, self.width, 3)),
+            prompt_embeds=embeds,
+            negative_prompt_embeds=embeds,
+            seed=0,
+            num_inference_steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            noise_level=0,
+            safety_check=False,
+        )
+
+
+def _padded(side: int) -> int:
+    return side + -side % SIZE_MULTIPLE

@@ -1,0 +1,151 @@
+"""The way of one picture: read the file, wait for a turn, three stages in Triton, write a file."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from functools import partial
+from tempfile import SpooledTemporaryFile
+from typing import TypeVar
+
+from fastapi import UploadFile
+
+from gateway.estimate.pace import Pace
+from gateway.estimate.work import Work
+from gateway.http.capacity import Capacity
+from gateway.http.deadlines import Deadlines
+from gateway.images.read import read_image
+from gateway.images.write import OutputFormat, check_size, write_image
+from gateway.results.store import ResultStore
+from gateway.routes.answer import FileAnswer, UpscaleAnswer
+from gateway.routes.base64_image import decode_image
+from gateway.routes.events import RequestEvents
+from gateway.routes.form import UpscaleFields, UpscaleForm, UpscaleJson, form_of_json
+from gateway.settings import Settings
+from gateway.telemetry.durations import timed, when_timed
+from gateway.telemetry.notes import note
+from gateway.triton.client import UpscaleInputs
+from gateway.triton.pool import TritonPool
+from stages.limits import SCALE
+
+# At a time: a file made for it keeps a decoder busy for a second and takes 100 MB.
+READERS = 2
+SPOOLED_BYTES = 2**20  # of a body of JSON in memory, as of a form's file; the rest goes to a disk
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Upscaler:
+    """Makes the pictures that are asked for, each by its deadline, a time of the event loop's."""
+
+    settings: Settings
+    pool: TritonPool
+    capacity: Capacity
+    deadlines: Deadlines
+    results: ResultStore
+    pace: Pace
+    readers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(READERS, "read-image")
+    )
+
+    async def read_json(self, body: AsyncIterator[bytes]) -> UpscaleJson:
+        """The fields of a body. Raises InvalidRequest or RequestValidationError."""
+        async with _spooled(body) as file:
+            content = await file.read()
+        return await self._in_reader(form_of_json, content, self.settings.max_prompt_chars)
+
+    async def read_inputs(
+        self, form: UpscaleForm | UpscaleJson, output_format: OutputFormat, deadline: float
+    ) -> UpscaleInputs:
+        """What the form asks for. Raises InvalidRequest, RequestTimeout or NotReady."""
+        note(steps=form.num_inference_steps)
+        model = self.pool.model
+        form.check_against(model, self.settings.max_prompt_chars, self.settings.safety_check)
+        with timed("read_image"):
+            async with self.deadlines.until(deadline, self.settings.request_timeout_s):
+                content = await self._content(form)
+                image = await self._in_reader(read_image, content, self.settings.max_input_pixels)
+        note(width=image.shape[1], height=image.shape[0])
+        check_size(SCALE * image.shape[0], SCALE * image.shape[1], output_format)
+        return form.inputs(image, model)
+
+    def skips_check(self, form: UpscaleFields) -> bool:
+        """Whether the form asks for a check that is not made."""
+        return form.skips_check(self.pool.model)
+
+    async def make_answer(
+        self,
+        inputs: UpscaleInputs,
+        output_format: OutputFormat,
+        deadline: float,
+        base_url: str,
+        events: RequestEvents | None = None,
+    ) -> UpscaleAnswer:
+        """The picture, published. events: of who watches. Raises what can go wrong on the way."""
+        async with self.deadlines.until(deadline, self.settings.request_timeout_s):
+            content, nsfw = await self._make_file(inputs, output_format, deadline, events)
+            with timed("publish"):
+                url = await self.results.publish(content, output_format, base_url)
+        return UpscaleAnswer(url, inputs.seed, nsfw)
+
+    async def make_file(
+        self,
+        inputs: UpscaleInputs,
+        output_format: OutputFormat,
+        deadline: float,
+        events: RequestEvents | None = None,
+    ) -> FileAnswer:
+        """As `make_answer`, the picture published nowhere."""
+        async with self.deadlines.until(deadline, self.settings.request_timeout_s):
+            content, nsfw = await self._make_file(inputs, output_format, deadline, events)
+        return FileAnswer(content, output_format, inputs.seed, nsfw)
+
+    async def _make_file(
+        self,
+        inputs: UpscaleInputs,
+        output_format: OutputFormat,
+        deadline: float,
+        events: RequestEvents | None,
+    ) -> tuple[bytes, bool]:
+        on_position = (lambda _: None) if events is None else events.add_queued
+        on_progress = None if events is None else events.add_progress
+        height, width = inputs.image.shape[:2]
+        work = Work(width, height, inputs.num_inference_steps, inputs.guidance_scale)
+        if events is not None:
+            events.add_accepted(self.pace.seconds(work))
+        with self.pace.waiting(work) as job:
+            async with self.capacity.turn(on_position):
+                self.pace.begun(job)
+                with when_timed("denoise", partial(self.pace.denoised, job)):
+                    upscaled = await self.pool.upscale(
+                        inputs, deadline, on_progress, self.settings.preview_every
+                    )
+                self.pace.finished(job)
+        with timed("write_image"):
+            content = await asyncio.to_thread(write_image, upscaled.image, output_format)
+        return content, upscaled.nsfw
+
+    async def _content(self, form: UpscaleForm | UpscaleJson) -> bytes:
+        if isinstance(form, UpscaleForm):
+            return await form.image.read()
+        return await self._in_reader(decode_image, form.image)
+
+    async def _in_reader(self, work: Callable[..., T], *arguments: object) -> T:
+        in_context = copy_context().run  # so that what it logs names the request
+        return await asyncio.get_running_loop().run_in_executor(
+            self.readers, in_context, work, *arguments
+        )
+
+
+@asynccontextmanager
+async def _spooled(body: AsyncIterator[bytes]) -> AsyncIterator[UploadFile]:
+    """A body as a file: many that arrive slowly do not take their bytes in memory."""
+    with SpooledTemporaryFile(SPOOLED_BYTES) as file:
+        upload = UploadFile(file)  # type: ignore[arg-type]  # as Starlette's own
+        async for piece in body:
+            await upload.write(piece)
+        await upload.seek(0)
+        yield upload

@@ -1,0 +1,49 @@
+"""What the log says at the start: settings that work, but not as an operator may think."""
+
+import asyncio
+import ipaddress
+import logging
+
+from gateway.settings import SafetyCheck, Settings
+from gateway.triton.pool import TritonPool
+
+POLL_INTERVAL_S = 0.5
+logger = logging.getLogger("gateway")
+
+
+def warnings_of(settings: Settings) -> list[str]:
+    """A sentence each."""
+    found = []
+    if settings.media == "local" and settings.media_url is None and not _is_loopback(settings.host):
+        found.append(
+            "MEDIA=local without MEDIA_URL: links to results lead to the host that a request names;"
+            " behind a proxy that changes it, as a Livepeer orchestrator does, nobody can follow"
+            " them. Set MEDIA_URL to the address of /media from outside."
+        )
+    if settings.safety_check is SafetyCheck.SKIP:
+        found.append(
+            "SAFETY_CHECK=skip: where the served model has no safety checker, requests that ask for"
+            " the check are served unchecked, with nsfw false."
+        )
+    return found
+
+
+async def warn(settings: Settings, pool: TritonPool) -> None:
+    """Log them, and once a model is served, whether it lacks what Livepeer's clients ask for."""
+    for warning in warnings_of(settings):
+        logger.warning(warning)
+    while not pool.ready():
+        await asyncio.sleep(POLL_INTERVAL_S)
+    if not pool.model.has_safety_checker and settings.safety_check is SafetyCheck.REFUSE:
+        logger.warning(
+            "The served model has no safety checker: requests with safety_check true, which is the"
+            " default and what Livepeer's SDKs always send, are refused. SAFETY_CHECK=skip serves"
+            " them unchecked."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

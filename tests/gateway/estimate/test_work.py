@@ -1,0 +1,35 @@
+"""The law of the work against what the stages make of a request."""
+
+import pytest
+
+from gateway.estimate.work import Work
+from stages.request import Request
+
+SIDES = [1, 7, 8, 64, 120, 128, 129, 136, 240, 241, 256, 512, 1000, 1024, 4096]
+
+
+def request(work: Work) -> Request:
+    return work.request((77, 1024))
+
+
+@pytest.mark.parametrize("height", SIDES)
+@pytest.mark.parametrize("width", SIDES)
+def test_it_is_what_denoise_does(width: int, height: int) -> None:
+    work = Work(width, height, steps=3, guidance_scale=9.0)
+    of_stage = request(work)
+    assert work.tiles == len(of_stage.tiles)
+    assert work.unet_rows == 3 * len(of_stage.tiles) * of_stage.rows_per_tile
+    tile_height, tile_width = of_stage.tiles[0].size
+    assert work.tile_pixels == tile_height * tile_width
+    padded_height, padded_width = of_stage.padded_size
+    assert work.latent_pixels == padded_height * padded_width
+    assert work.output_size == (4 * height, 4 * width)
+
+
+@pytest.mark.parametrize(("guidance_scale", "rows"), [(0, 5), (1, 5), (1.01, 10), (9, 10)])
+def test_guidance_doubles_the_rows(guidance_scale: float, rows: int) -> None:
+    assert Work(64, 64, 5, guidance_scale).unet_rows == rows
+
+
+def test_a_size_that_no_machine_has_memory_for_takes_none() -> None:
+    assert request(Work(131_072, 131_072, 75, 9.0)).memory_bytes > 10**12

@@ -1,0 +1,131 @@
+"""`POST /estimate` over a Triton that is a class, and the sentences of /upscale."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.telemetry.durations import timed
+from gateway.triton.client import DenoiseLimits
+from gateway.triton.readiness import Readiness
+from tests.gateway.test_app import FakeTriton, post, run, watch
+
+SMALL = {"width": 64, "height": 48, "num_inference_steps": 10}
+
+
+@pytest.fixture(autouse=True)
+def _limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def denoise_limits(_: FakeTriton) -> DenoiseLimits:
+        return DenoiseLimits(8, (77, 1024))
+
+    monkeypatch.setattr(FakeTriton, "denoise_limits", denoise_limits, raising=False)
+
+
+async def estimate(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    answer = await client.post("/estimate", json={**SMALL, **fields})
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def test_what_is_known_without_a_picture() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        assert await estimate(client) == {
+            "accepted": True,
+            "reason": None,
+            "unet_rows": 20,  # the model's guidance is 9
+            "tiles": 1,
+            "tile_pixels": 64 * 48,
+            "memory_bytes": 80 * 64 * 48 + 4 * 77 * 1024 * 4,
+            "seconds": None,
+            "output_width": 256,
+            "output_height": 192,
+        }
+        assert (await estimate(client, guidance_scale=1, width=256))["unet_rows"] == 30
+        assert (await estimate(client, num_inference_steps=0))["unet_rows"] == 150
+
+    run(use)
+
+
+def test_after_the_first_picture_seconds_are_known_and_who_watches_is_told() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        assert (await watch(client))[0] == ("accepted", {"seconds": None})
+        assert (await post(client)).status_code == 200
+        assert (await estimate(client))["seconds"] > 0
+        kind, data = (await watch(client))[0]
+        assert kind == "accepted"
+        assert data["seconds"] > 0
+
+    async def timed_upscale(self: FakeTriton, *arguments: Any) -> Any:
+        with timed("denoise"):
+            return await upscale(self, *arguments)
+
+    upscale = FakeTriton.upscale
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeTriton, "upscale", timed_upscale)
+        run(use)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"num_inference_steps": 1001}, "num_inference_steps is 1001; at most 1000 are allowed."),
+        ({"width": 2000, "height": 2000}, "which counts as 4000000; at most 1048576 are allowed."),
+        ({"width": 100_000, "height": 1}, "a side of a webp file has at most 16383"),
+        ({"width": 1024, "height": 1024}, "and there are 55 MB for large images"),
+    ],
+)
+def test_what_would_be_refused_is_said_to_be(fields: dict[str, int], reason: str) -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        answer = await estimate(client, output_format="webp", **fields)
+        assert answer["accepted"] is False
+        assert reason in answer["reason"]
+
+    run(use, memory_budget_mb=76)
+
+
+def test_a_server_that_is_full_says_so() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        triton.holds_requests = True
+        held = asyncio.create_task(post(client))
+        while len(triton.inputs) < 3:
+            await asyncio.sleep(0.001)
+        answer = await estimate(client)
+        assert answer["accepted"] is False
+        assert answer["reason"].startswith("insufficient capacity")
+        held.cancel()
+
+    run(use, max_in_progress=1, max_waiting=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400),
+        (b"[]", 400),
+        (b'{"width": 8, "width": 9}', 400),
+        (b'{"width": 8}', 422),
+        (b'{"width": 0, "height": 8}', 422),
+        (b'{"width": 131073, "height": 8}', 422),
+        (b'{"width": 8, "height": 8, "guidance_scale": -1}', 422),
+        (b" " * 65_537, 413),
+    ],
+)
+def test_a_body_that_cannot_be_used(content: bytes, status: int) -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        assert (await client.post("/estimate", content=content)).status_code == status
+
+    run(use, error_profile="http")
+
+
+def test_before_a_model_is_served_nothing_is_estimated() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        assert (await client.post("/estimate", json=SMALL)).status_code == 503
+
+    run(use, error_profile="http")

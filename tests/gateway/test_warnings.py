@@ -1,0 +1,46 @@
+"""What an operator is told at the start."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from gateway.settings import Settings
+from gateway.triton.pool import TritonPool
+from gateway.warnings import warn, warnings_of
+from tests.gateway.test_app import FakeTriton
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, []),
+        ({"host": "0.0.0.0"}, []),  # noqa: S104
+        ({"media": "local"}, []),
+        ({"media": "local", "host": "::1"}, []),
+        ({"media": "local", "host": "localhost"}, []),
+        ({"media": "local", "host": "0.0.0.0"}, ["MEDIA_URL"]),  # noqa: S104
+        ({"media": "local", "host": "gpu-1"}, ["MEDIA_URL"]),
+        ({"media": "local", "host": "gpu-1", "media_url": "https://images.test"}, []),
+        ({"safety_check": "skip"}, ["SAFETY_CHECK=skip"]),
+    ],
+)
+def test_settings_that_surprise_are_named(settings: dict[str, Any], words: list[str]) -> None:
+    found = warnings_of(Settings.from_environment(**settings))
+    assert len(found) == len(words)
+    assert all(word in warning for word, warning in zip(words, found, strict=True))
+
+
+@pytest.mark.parametrize(("choice", "is_warned"), [("refuse", True), ("skip", False)])
+def test_a_model_without_a_checker_is_named_once_it_is_served(
+    caplog: pytest.LogCaptureFixture, choice: str, is_warned: bool
+) -> None:
+    async def main() -> None:
+        pool = TritonPool(lambda _: FakeTriton(), 3.0)  # type: ignore[arg-type, return-value]
+        await pool.add("triton:8001").readiness.reach()
+        await warn(Settings.from_environment(safety_check=choice), pool)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert ("The served model has no safety checker" in caplog.text) is is_warned
