@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from livepeer_gateway.discovery import discover_orchestrator_runners
@@ -35,9 +36,16 @@ async def discover(url: str, app: str) -> dict[str, Any]:
     return {"found": await discover_orchestrator_runners([url], app=app)}
 
 
+CALLS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+    "plain": plain,
+    "stream": stream,
+    "discover": discover,
+}
+
+
 async def answer_to(what: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
-        return await {"plain": plain, "stream": stream, "discover": discover}[what](**arguments)
+        return await CALLS[what](**arguments)
     except LivepeerHTTPError as error:
         return {"status": error.status_code, "body": error.body}
 
