@@ -188,26 +188,20 @@ def test_a_connection_is_kept_between_requests_for_longer_than_a_client_may_take
     run(use, keep_alive_s=10 * TIMEOUT_S)
 
 
-def test_a_body_that_was_refused_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", 2 * LONG_S)
-
+def test_a_body_that_was_refused_is_not_waited_for() -> None:
     async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
         assert await reader.readuntil(b'Not Found"}')
 
-    run(use)
+    run(use, keep_alive_s=2 * LONG_S)
 
 
-def test_a_head_that_began_before_the_last_answer_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("gateway.serve.KEEP_ALIVE_S", 2 * LONG_S)
-
+def test_a_head_that_began_before_the_last_answer_is_not_waited_for() -> None:
     async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(get("/nothing") + b"G")
         assert await reader.readuntil(b'Not Found"}')
 
-    run(use)
+    run(use, keep_alive_s=2 * LONG_S)
 
 
 def test_the_connection_is_kept_for_longer_than_proxies_keep_it() -> None:
