@@ -4,18 +4,17 @@ import json
 import shutil
 import tempfile
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
 from export.checkpoint import Checkpoint
-from export.engine_choice import Choice
+from export.engine_choice import Choice, Engine
 from export.engine_file import describe_engine, fit_config, write_engine
 from export.errors import ExportError
 from export.exactness import CHECK_SIZES, check_error
-from export.manifest import TOOLS, sums_of
+from export.manifest import sums_of, tool_versions
 from export.networks import networks_of
 from export.preview import write_preview
 from export.schedules import write_schedules
@@ -24,6 +23,8 @@ from stages.machine import MANIFEST
 
 ROOT = Path(__file__).parents[1]
 SOURCES, STAGES = ROOT / "model_repository", ROOT / "stages"
+COMPILED = shutil.ignore_patterns("__pycache__")
+AOTI_MODEL = ROOT / "export" / "aoti_model.py"
 
 
 def export_repository(
@@ -58,16 +59,21 @@ def export_repository(
 
 def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
     """Copy the models that this checkpoint has, and stages/ into those in Python."""
-    ignore = shutil.ignore_patterns("__pycache__")
     served = {network.name for network in networks_of(checkpoint)}
     for source in sorted(path for path in SOURCES.iterdir() if path.is_dir()):
         if source.name == "safety_checker" and source.name not in served:
             continue
-        shutil.copytree(source, folder / source.name, ignore=ignore)
+        shutil.copytree(source, folder / source.name, ignore=COMPILED)
         version_folder = folder / source.name / "1"
         version_folder.mkdir(exist_ok=True)  # Triton asks for a version of all
         if (version_folder / "model.py").is_file():
-            shutil.copytree(STAGES, version_folder / "stages", ignore=ignore)
+            shutil.copytree(STAGES, version_folder / "stages", ignore=COMPILED)
+
+
+def add_aoti_model(version_folder: Path) -> None:
+    """Beside a package of AOTInductor the Python model that runs it, in any Triton."""
+    shutil.copyfile(AOTI_MODEL, version_folder / "model.py")
+    shutil.copytree(STAGES, version_folder / "stages", ignore=COMPILED)
 
 
 def export_engines(
@@ -91,12 +97,15 @@ def export_engines(
         )
         check_error(network, choice.precision, written.measured.error)
         fit_config(config, choice, written)
+        if choice.engine is Engine.AOTI:
+            add_aoti_model(config.parent / "1")
         allowed = network.tolerance_in(choice.precision)
         manifest[network.name] = describe_engine(choice, written, allowed)
         progress.update(task, advance=1)
         progress.console.print(
             f"{network.name}: {choice.engine} {choice.precision}, largest error against PyTorch"
             f" {written.measured.error:.1e} (allowed {allowed:.0e}), at {len(CHECK_SIZES)} sizes"
+            f" on {'a GPU' if written.device == 'cuda' else 'the CPU'}"
         )
     progress.update(task, description="done")
     return manifest
@@ -165,7 +174,7 @@ def write_manifest(
         **served_parameters(checkpoint),
         "command": command,
         "engines": engines,
-        "tools": {tool: version(tool) for tool in TOOLS},
+        "tools": tool_versions(),
         "sha256": sums_of(folder),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")

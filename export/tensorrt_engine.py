@@ -70,6 +70,7 @@ def export_tensorrt(
             f"{network.name}: TensorRT cannot read the ONNX file: {'; '.join(errors)}"
         )
     config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and not what fp32 promises
     wanted = profiles(network, checkpoint, max_batch_size)
     for profile in wanted:
         added = builder.create_optimization_profile()

@@ -12,7 +12,7 @@ import triton_python_backend_utils as pb_utils
 from torch.utils.dlpack import from_dlpack
 
 from stages.bls import call_model
-from stages.engines import AotiEngine, Engine, find_engine
+from stages.engines import PACKAGE, AotiEngine, Engine, find_engine
 from stages.errors import EngineFailed
 from stages.machine import machine_refusal
 
@@ -39,7 +39,7 @@ def load_unet(folder: Path, device: str, where: str) -> "OwnUNet | BlsUNet":
 
 def own_engine(folder: Path, device: str) -> Engine | None:
     """None where this Python has no library for it. Raises for one of another machine."""
-    if (folder / "model.pt2").is_file() and (why := machine_refusal(folder.parents[1], ["unet"])):
+    if (folder / PACKAGE).is_dir() and (why := machine_refusal(folder.parents[1], ["unet"])):
         raise pb_utils.TritonModelException(why)
     engine = find_engine(folder, device, [OUTPUT])
     if engine is None:

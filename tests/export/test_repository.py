@@ -47,6 +47,7 @@ def test_manifest_names_every_file_and_error(repositories: Callable[[str], Path]
         assert (entry["engine"], entry["precision"]) == ("onnx", "fp32")
         assert 0 <= entry["error"] <= entry["tolerance"] == network.tolerance
         assert entry["machine"] == {}, "ONNX runs everywhere"
+        assert (entry["verified_on"], entry["tf32"]) == ("cpu", False)
     assert manifest["tools"]["torch"].startswith("2.13.0")
 
 

@@ -87,7 +87,7 @@ def test_another_word_is_refused(unet: Any) -> None:
 def test_a_package_of_another_machine_is_not_loaded(unet: Any, tmp_path: Path) -> None:
     folder = tmp_path / "unet" / "1"
     folder.mkdir(parents=True)
-    (folder / "model.pt2").touch()
+    (folder / "package").mkdir()
     engines = {"unet": {"engine": "aoti", "machine": {"torch": "1.0"}}}
     manifest = {"command": "upscale export", "engines": engines}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))

@@ -70,7 +70,7 @@ class InferenceResponse:
 class InferenceRequest:
     """A BLS call, which `answer` answers: it takes the model's name and the inputs.
 
-    As with an engine on a GPU, the answer's tensors lie there unless the CPU's memory was asked for.
+    As of an engine on a GPU, the answer's tensors lie there unless the CPU's memory is asked for.
     """
 
     answer: Callable[[str, dict[str, Any]], InferenceResponse]
