@@ -11,6 +11,7 @@ from export.errors import ExportError
 from export.networks import NETWORKS, Network
 from export.tensorrt_engine import import_tensorrt, profiles
 from export.triton_config import read_config
+from stages.tiles import MAX_TILE
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_the_last_profile_takes_every_tile(checkpoint: Checkpoint) -> None:
     unet = next(network for network in NETWORKS if network.name == "unet")
     smallest, _, largest = profiles(unet, checkpoint, 16)[-1].shapes["sample"]
     assert smallest == [1, 7, 8, 8]
-    assert largest == [16, 7, 128, 128]
+    assert largest == [16, 7, MAX_TILE, MAX_TILE]
 
 
 def test_without_the_package_a_sentence_says_so() -> None:
