@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from stages.errors import EngineFailed
+from stages.tiles import MAX_TILE
 from tests.stages.triton_stand_in import (
     InferenceRequest,
     InferenceResponse,
@@ -101,3 +102,30 @@ def test_an_answer_of_numpy_becomes_a_tensor(unet: Any) -> None:
             return [np.ones((1, 4, 8, 8), np.float32)]
 
     assert torch.equal(unet.OwnUNet(OnCpu("cpu"))({}), torch.ones(1, 4, 8, 8))
+
+
+def test_a_gpu_that_is_named_and_missing_is_told(
+    unet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert (unet.read_device("auto"), unet.read_device("cpu")) == ("cpu", "cpu")
+    with pytest.raises(ValueError, match=r"denoise is cuda:0, and PyTorch sees cpu\. A GPU that"):
+        unet.read_device("cuda:0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert (unet.read_device("auto"), unet.read_device("cuda:1")) == ("cuda:0", "cuda:1")
+
+
+@pytest.mark.parametrize(("memory", "expected"), [(80e9, 512), (24e9, 256), (16e9, MAX_TILE)])
+def test_the_largest_tile_goes_by_the_gpus_memory(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, expected: int
+) -> None:
+    properties = type("Properties", (), {"total_memory": int(memory)})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    gpu, cpu = torch.device("cuda:0"), torch.device("cpu")
+    assert unet.max_tile_of("auto", tmp_path, gpu) == expected
+    assert unet.max_tile_of("auto", tmp_path, cpu) == MAX_TILE
+    assert unet.max_tile_of("96", tmp_path, gpu) == 96
+    (tmp_path / "model.plan").touch()
+    assert unet.max_tile_of("auto", tmp_path, gpu) == MAX_TILE, "its profiles end there"
