@@ -10,7 +10,8 @@ TESTS ?=
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-long test-faults test-training check-images check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit
+.PHONY: run test test-long test-faults test-training test-full-size check-images check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit \
+	check-alerts images compose-drill cluster-test
 run: venv
 	@exec $(BIN)/upscale serve
 
@@ -33,6 +34,10 @@ test-faults: venv-test
 # What made the demo model; run it when demo/training/ changes.
 test-training: venv-test
 	$(BIN)/python -m pytest tests/demo -m training
+
+# The x4 upscaler's own sizes with random weights, exported and served: 15 minutes, 12 GB of memory.
+test-full-size: venv-test
+	$(BIN)/python -m pytest -s tests/benchmarks/test_full_size.py -m "long or not long"
 
 check: venv-test
 	$(BIN)/ruff format --check .
@@ -112,15 +117,19 @@ lock: venv
 	rm .lock .run
 
 # Write the locks of docker/: what each image installs, with hashes, for Python 3.12, at the versions
-# that are installed here. The stages alone need no more than their own extra.
+# that are installed here. The stages alone need no more than their own extra. Of PyTorch's libraries
+# NVIDIA's containers have all but those of three small packages; its compiler only the export needs.
 IMAGE := $(COMPILE) $(UPGRADE) --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_28
 CONSTRAINED := $(IMAGE) --constraint requirements.txt --constraint requirements-torch.txt
+NVIDIA_HAS := cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 \
+	cufft curand cusolver cusparse nccl-cu13 nvjitlink nvtx)
+IN_NVIDIAS := $(CONSTRAINED) $(addprefix --no-emit-package ,$(NVIDIA_HAS))
 EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
 image-locks: venv
 	$(CONSTRAINED) -o docker/requirements-gateway.txt pyproject.toml
-	$(CONSTRAINED) -o docker/requirements-export.txt --extra export pyproject.toml
+	$(IN_NVIDIAS) -o docker/requirements-export.txt --extra export pyproject.toml
 	$(BIN)/python -c '$(EXTRA) print(*p["project"]["optional-dependencies"]["stages"], sep="\n")' \
-		| $(CONSTRAINED) -o docker/requirements-triton.txt -
+		| $(IN_NVIDIAS) --no-emit-package triton -o docker/requirements-triton.txt -
 	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
 		| $(IMAGE) -o docker/requirements-build.txt -
 
@@ -150,3 +159,20 @@ licences: venv
 audit: venv
 	@status=0; for lock in $(LOCKS); do echo "$$lock"; \
 		$(BIN)/uvx --quiet pip-audit==2.10.1 --strict --disable-pip -r $$lock || status=1; done; exit $$status
+
+# The alerts, read and tried by Prometheus' own promtool (Debian: prometheus).
+check-alerts: venv
+	$(BIN)/python -m pytest tests/deploy/test_alerts.py
+
+# Before a release, by hand and as root: build all three images on bases made here, without Docker;
+# bring docker/compose.yaml up with them; install the chart with them in the cluster of KUBECONFIG, by
+# way of REGISTRY. They need Debian's buildah, podman, runc, netavark, aardvark-dns and debootstrap, and
+# keep what they make in .images.
+images: venv
+	$(BIN)/python -m tests.deploy.images
+
+compose-drill: venv
+	$(BIN)/python -m tests.deploy.compose_drill
+
+cluster-test: venv
+	$(BIN)/python -m tests.deploy.cluster_drill

@@ -1,1 +1,3 @@
 """Measurements of a running server."""
+
+import stages  # noqa: F401 - turns telemetry off before a library is imported that has one

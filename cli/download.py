@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import console, fail
+from cli.console import byte_bars, console, fail
 
 
 def download(
@@ -17,7 +17,8 @@ def download(
     from export.errors import ExportError
 
     try:
-        is_new = download_repository(url, output)
+        with byte_bars() as progress:
+            is_new = download_repository(url, output, progress)
     except ExportError as error:
         fail(error)
     console.print(f"Wrote {output}." if is_new else f"{output} is there already.")

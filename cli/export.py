@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli.console import console, fail
+from cli.console import byte_bars, console, count_bars, fail
 
 Model = Annotated[str, typer.Option(help="Hugging Face id or diffusers folder.")]
 Output = Annotated[Path | None, typer.Option(help="Folder for the repository; must not exist.")]
@@ -16,12 +16,16 @@ Revision = Annotated[str | None, typer.Option(help="Commit, tag or branch of a H
 SafetyChecker = Annotated[
     str | None,
     typer.Option(
-        help="Hugging Face id or folder, or 'none'."
-        " Default: the model's own, else CompVis/stable-diffusion-safety-checker."
+        help="Hugging Face id, id@revision or folder, or 'none'."
+        " Default: the model's own, else that of CompVis/stable-diffusion-v1-4."
     ),
 ]
+Variant = Annotated[
+    str | None, typer.Option(help="Of the files, like fp16; what has none is read as it is.")
+]
 ModelId = Annotated[
-    str | None, typer.Option(help="The id to serve it under; default: the model's name.")
+    str | None,
+    typer.Option(help="The id to serve it under; default: the model's, or the folder's name."),
 ]
 Engines = Annotated[
     list[str] | None,
@@ -52,6 +56,7 @@ def export(
     output: Output = None,
     revision: Revision = None,
     safety_checker: SafetyChecker = None,
+    variant: Variant = None,
     model_id: ModelId = None,
     engine: Engines = None,
     precision: Precisions = None,
@@ -60,34 +65,57 @@ def export(
     """Turn a diffusers checkpoint into a Triton model repository."""
     if check == (output is not None):
         raise typer.BadParameter("name --output, or --check, which writes nothing.")
-    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+    from rich.filesize import decimal
 
+    from export.building import ending_by_exception, refuse_existing
+    from export.errors import ExportError
+
+    try:
+        if output is not None:
+            refuse_existing(output)
+    except ExportError as error:
+        fail(error)
     from export.quiet import quiet_libraries
 
     quiet_libraries()  # before the imports below, which bring warnings of their own
 
     from export.check import check_engines
-    from export.checkpoint import load_checkpoint
-    from export.engine_choice import choose_engines, has_gpu
-    from export.errors import ExportError
+    from export.checkpoint import fetch_weights, find_checkpoint
+    from export.disk import refuse_too_little_room
+    from export.engine_choice import choose_engines, has_gpu, warning
     from export.networks import networks_of
     from export.repository import export_repository
+    from export.size import missing, needs
 
-    columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], TimeElapsedColumn())
     try:
-        with Progress(*columns, console=console) as progress:
-            checkpoint = load_checkpoint(model, revision, safety_checker, model_id)
+        with ending_by_exception():
+            # All that can be refused is refused before the first of gigabytes.
+            checkpoint = find_checkpoint(model, revision, safety_checker, model_id, variant)
             choices = choose_engines(
                 networks_of(checkpoint), engine or [], precision or [], has_gpu()
             )
+            if told := warning(choices, has_gpu()):
+                console.print(told)
+            if output is not None:
+                refuse_too_little_room(needs(checkpoint, output, choices))
+            if size := missing(checkpoint):
+                console.print(f"Downloading {decimal(size)} of {checkpoint.model_id}.")
+                with byte_bars() as progress:
+                    task = progress.add_task("download", total=size)
+                    fetch_weights(checkpoint, lambda n: progress.advance(task, n))
             if output is None:
-                table = check_engines(checkpoint, progress)
+                with count_bars() as progress:
+                    table = check_engines(checkpoint, progress)
             else:
                 command = shlex.join(["upscale", *sys.argv[1:]])
-                export_repository(checkpoint, output, progress, choices, command)
+                with byte_bars() as progress:
+                    export_repository(checkpoint, output, progress, choices, command)
     except ExportError as error:
         fail(error)
     if output is None:
         Console().print(table)
         return
-    console.print(f"Wrote {output}; serve it with: upscale serve --repository {output}")
+    console.print(
+        f"Wrote {output}, the model {checkpoint.model_id} (--model-id names it otherwise); serve it"
+        f" with: upscale serve --repository {output}"
+    )

@@ -1,1 +1,3 @@
 """The demo model: measured, and shown in pictures."""
+
+import stages  # noqa: F401 - turns telemetry off before a library is imported that has one

@@ -11,7 +11,9 @@ FROM python:${PYTHON_TAG} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY docker/requirements-export.txt docker/
-RUN python -m pip install --require-hashes --target /opt/export -r docker/requirements-export.txt
+# PyTorch without the CUDA libraries that the container has.
+RUN python -m pip install --no-deps --require-hashes --target /opt/export \
+    -r docker/requirements-export.txt
 
 FROM nvcr.io/nvidia/tensorrt:${TENSORRT_TAG}${TENSORRT_DIGEST}
 COPY --from=build /opt/export /opt/export
@@ -25,5 +27,8 @@ COPY gateway gateway
 COPY model_repository model_repository
 COPY docker/export.sh /opt/upscale/export.sh
 ENV PYTHONPATH=/app:/opt/export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
+# Fails where the container lacks a library of PyTorch's.
+RUN ["python3", "-c", "import torch"]
 USER 10001:10001
 ENTRYPOINT ["/opt/upscale/export.sh"]

@@ -1,6 +1,6 @@
 # The gateway alone, without torch and without Triton. From the repository's root:
 #   docker build -f docker/gateway.Dockerfile -t upscale-gateway:0.1.0 .
-# 125 MB of Debian and Python, 270 MB of packages (OpenCV 150, numpy 60): tests/deploy adds it up.
+# 281 MB beside Debian and Python, most of it OpenCV (150) and numpy (60).
 ARG PYTHON_TAG=3.12-slim-bookworm
 ARG PYTHON_DIGEST=
 ARG BUILD_TAG=3.12-bookworm
@@ -21,11 +21,11 @@ COPY export export
 COPY gateway gateway
 COPY stages stages
 # In place, as on a developer's machine: the package needs no more than its version's record. pip and
-# setuptools are for this only and stay behind.
-RUN python -m pip install --require-hashes -r docker/requirements-build.txt \
-    && python -m pip --python /opt/upscale/bin/python install --no-compile \
-    --no-deps --no-build-isolation -e . \
-    && /opt/upscale/bin/python -m pip uninstall --yes pip
+# setuptools are for this only.
+RUN /opt/upscale/bin/python -m pip install --require-hashes -r docker/requirements-build.txt \
+    && /opt/upscale/bin/python -m pip install --no-compile --no-deps --no-build-isolation -e . \
+    && /opt/upscale/bin/python -m pip uninstall --yes setuptools pip \
+    && rm -r docker
 
 FROM python:${PYTHON_TAG}${PYTHON_DIGEST}
 COPY --from=build /opt/upscale /opt/upscale
@@ -36,7 +36,5 @@ ENV PATH=/opt/upscale/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 ENV HOST=0.0.0.0 PORT=8000
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["upscale"]
 CMD ["gateway"]

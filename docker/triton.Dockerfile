@@ -11,13 +11,20 @@ FROM python:${PYTHON_TAG} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY docker/requirements-triton.txt docker/
-# A folder of its own, before the container's packages on PYTHONPATH: those stay as NVIDIA tested them.
-RUN python -m pip install --require-hashes --target /opt/stages -r docker/requirements-triton.txt
+# A folder of its own, before the container's packages: those stay as NVIDIA tested them.
+# PyTorch without the CUDA libraries that the container has, and without its compiler.
+RUN python -m pip install --no-deps --require-hashes --target /opt/stages \
+    -r docker/requirements-triton.txt
 
 FROM nvcr.io/nvidia/tritonserver:${TRITON_TAG}${TRITON_DIGEST}
 COPY --from=build /opt/stages /opt/stages
 COPY docker/triton /opt/upscale
-ENV PYTHONPATH=/opt/stages PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 HOME=/tmp
+# Not PYTHONPATH: the stub of Triton 24.10, seen in the wheel's, does not look at it.
+COPY docker/stages.pth /usr/local/lib/python3.12/dist-packages/
+ENV PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 HOME=/tmp
+ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
+# Fails where the container lacks a library of PyTorch's.
+RUN ["python3", "-c", "import torch"]
 USER 10001:10001
 EXPOSE 8001 8002
 ENTRYPOINT ["/opt/upscale/serve.sh"]

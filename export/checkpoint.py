@@ -1,20 +1,36 @@
-"""The diffusers checkpoint that is exported: where it is and what it holds."""
+"""The diffusers checkpoint that is exported: what it holds, and its networks one at a time."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionUpscalePipeline
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionUpscalePipeline,
+    UNet2DConditionModel,
+)
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from export.errors import ExportError
+from export.hub import Count
+from export.safety_checker import find_safety_checker
+from export.source import find, model_id_of
+from export.weights import Weights, refuse_unknown_variant, weights_of
 from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS
+
+MODELS = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
+OTHERS = ("tokenizer", "scheduler", "low_res_scheduler")
+SMALL = (
+    "model_index.json",
+    "upscale.json",
+    *(f"{part}/*.json" for part in (*MODELS, *OTHERS, "safety_checker", "feature_extractor")),
+    "tokenizer/*.txt",
+)
 
 
 @dataclass(frozen=True)
@@ -29,70 +45,120 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded `StableDiffusionUpscalePipeline` in float32 on the CPU, and its safety checker."""
+    """A `StableDiffusionUpscalePipeline` and its safety checker, whose networks are yet empty.
+
+    The models of `pipeline` and `safety_checker` have their configurations but no weights; `load`
+    makes one that has. weights: by network, `text_encoder`, `unet`, `vae`, `safety_checker`.
+    revision: the Hugging Face commit, or None for a local folder.
+    """
 
     model_id: str
-    revision: str | None  # the Hugging Face commit; None for a local folder
+    revision: str | None
     pipeline: StableDiffusionUpscalePipeline
     safety_checker: StableDiffusionSafetyChecker | None
-    safety_checker_id: str | None  # what it was asked for by
+    safety_checker_id: str | None
     feature_extractor_config: Path | None
     defaults: Defaults
+    weights: Mapping[str, Weights]
+
+    def load(self, name: str) -> Any:
+        """A network in float32 on the CPU, read anew: it is gone when the caller lets go of it.
+
+        Raises ExportError when its files are broken or of another network.
+        """
+        weights = self.weights[name]
+        empty: Any = self.safety_checker
+        if name != "safety_checker":
+            empty = getattr(self.pipeline, name)
+        path = weights.source.folder / weights.subfolder
+        try:
+            model, found = type(empty).from_pretrained(
+                path,
+                variant=weights.variant,
+                dtype=torch.float32,
+                use_safetensors=True,  # the other format runs code when it is read
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ExportError(f"{path} holds no {type(empty).__name__}: {error}") from error
+        if missing := found["missing_keys"] or found["mismatched_keys"]:
+            raise ExportError(
+                f"{path} lacks weights of {type(empty).__name__}: {sorted(map(str, missing))[0]}"
+                f" and {len(missing) - 1} more. Download it again."
+            )
+        if name == "vae":  # the pipeline sets right what the first releases had wrong
+            model.register_to_config(scaling_factor=empty.config.scaling_factor)
+        return model.eval()
+
+
+def find_checkpoint(
+    model: str,
+    revision: str | None,
+    safety_checker: str | None,
+    model_id: str | None,
+    variant: str | None = None,
+) -> Checkpoint:
+    """Look at a checkpoint, of the hub or in a folder; of the hub only small files are brought.
+
+    safety_checker: an id, an id@revision or a folder, `none` to leave it out, or None for the
+    checkpoint's own and, where it has none, `safety_checker.USUAL`.
+    Raises ExportError when something is missing or of a kind that the stages do not serve.
+    """
+    source = find(model, revision, SMALL)
+    pipeline = empty_pipeline(source.folder)
+    weights = {name: weights_of(source, name, variant) for name in MODELS}
+    refuse_unknown_variant(variant, weights.values())
+    checker = find_safety_checker(source, safety_checker, variant)
+    if checker is not None:
+        weights["safety_checker"] = checker.weights
+    return Checkpoint(
+        model_id=model_id or model_id_of(source),
+        revision=source.revision,
+        pipeline=pipeline,
+        safety_checker=checker.model if checker else None,
+        safety_checker_id=checker.name if checker else None,
+        feature_extractor_config=checker.feature_extractor_config if checker else None,
+        defaults=load_defaults(source.folder),
+        weights=weights,
+    )
+
+
+def fetch_weights(checkpoint: Checkpoint, count: Count = lambda _: None) -> None:
+    """Bring what is still at the hub; count gets the bytes. Raises ExportError."""
+    for weights in checkpoint.weights.values():
+        weights.source.fetch(weights.files, count)
 
 
 def load_checkpoint(
     model: str, revision: str | None, safety_checker: str | None, model_id: str | None
 ) -> Checkpoint:
-    """Load a checkpoint by Hugging Face id or from a local diffusers folder.
+    """`find_checkpoint` with all its weights here. Raises ExportError."""
+    checkpoint = find_checkpoint(model, revision, safety_checker, model_id)
+    fetch_weights(checkpoint)
+    return checkpoint
 
-    safety_checker: an id or folder, `none` to leave it out, or None for the checkpoint's own and,
-    where it has none, `CompVis/stable-diffusion-safety-checker`.
-    Raises ExportError when something is missing or of a kind that the stages do not serve.
+
+def empty_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
+    """The pipeline, its models without weights.
+
+    Raises ExportError when it is none or its scheduler is not served.
     """
-    # The pipeline knows which of the hub's files it needs.
-    folder, commit = locate_model(model, revision, StableDiffusionUpscalePipeline.download)
-    pipeline = load_pipeline(folder)
-    checker_folder, checker_id = locate_safety_checker(folder, safety_checker)
-    checker, feature_extractor_config = load_safety_checker(checker_folder)
-    return Checkpoint(
-        model_id=model_id or (folder.resolve().name if commit is None else model),
-        revision=commit,
-        pipeline=pipeline,
-        safety_checker=checker,
-        safety_checker_id=checker_id,
-        feature_extractor_config=feature_extractor_config,
-        defaults=load_defaults(folder),
-    )
-
-
-def locate_model(
-    model: str, revision: str | None, download: Callable[..., Any]
-) -> tuple[Path, str | None]:
-    """The local folder of a model and, when it came from Hugging Face, its commit."""
-    if Path(model).is_dir():
-        if revision is not None:
-            raise ExportError(
-                f"--revision {revision} is for Hugging Face ids; {model} is a folder."
-            )
-        return Path(model), None
     try:
-        folder = Path(download(model, revision=revision))
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        raise ExportError(
-            f"{model} is neither a folder here nor a model that Hugging Face gave us: {error}"
-        ) from error
-    return folder, folder.name  # the cache's folder of a snapshot is named after its commit
-
-
-def load_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
-    """Load the pipeline. Raises ExportError when it is none or its scheduler is not served."""
-    try:
+        with torch.device("meta"):
+            models = {
+                "text_encoder": CLIPTextModel(
+                    CLIPTextConfig.from_pretrained(folder / "text_encoder", local_files_only=True)
+                ),
+                "unet": UNet2DConditionModel.from_config(
+                    UNet2DConditionModel.load_config(folder / "unet", local_files_only=True)
+                ),
+                "vae": AutoencoderKL.from_config(
+                    AutoencoderKL.load_config(folder / "vae", local_files_only=True)
+                ),
+            }
         pipeline = StableDiffusionUpscalePipeline.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            safety_checker=None,
-            local_files_only=True,
-            use_safetensors=True,  # the other format runs code when it is read
+            folder, **models, safety_checker=None, local_files_only=True
         )
     except (OSError, ValueError, TypeError) as error:
         raise ExportError(f"{folder} holds no StableDiffusionUpscalePipeline: {error}") from error
@@ -112,42 +178,6 @@ def load_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
             f" request may ask for {MAX_INFERENCE_STEPS} steps, so it needs as many."
         )
     return pipeline
-
-
-def locate_safety_checker(folder: Path, wanted: str | None) -> tuple[Path | None, str | None]:
-    """The folder and the name of the safety checker, or two Nones."""
-    if wanted == "none":
-        return None, None
-    if wanted is None and (folder / "safety_checker").is_dir():
-        return folder, "the checkpoint's own"
-    wanted = wanted or "CompVis/stable-diffusion-safety-checker"
-    download = partial(snapshot_download, allow_patterns=["*.json", "*.safetensors"])
-    return locate_model(wanted, None, download)[0], wanted
-
-
-def load_safety_checker(
-    folder: Path | None,
-) -> tuple[StableDiffusionSafetyChecker | None, Path | None]:
-    """The checker and the path of the configuration of the feature extractor that feeds it."""
-    if folder is None:
-        return None, None
-    weights = folder / "safety_checker" if (folder / "safety_checker").is_dir() else folder
-    extractors = (
-        folder / "feature_extractor" / "preprocessor_config.json",
-        folder / "preprocessor_config.json",
-    )
-    extractor = next((path for path in extractors if path.is_file()), None)
-    if extractor is None:
-        raise ExportError(
-            f"The safety checker in {folder} comes without a preprocessor_config.json."
-        )
-    try:
-        checker = StableDiffusionSafetyChecker.from_pretrained(
-            weights, dtype=torch.float32, use_safetensors=True
-        )
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{folder} holds no StableDiffusionSafetyChecker: {error}") from error
-    return checker, extractor
 
 
 def load_defaults(folder: Path) -> Defaults:

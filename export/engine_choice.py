@@ -1,9 +1,13 @@
 """Which engine each network gets, in which precision; and what this machine cannot make."""
 
+import os
+import shutil
+import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
@@ -82,12 +86,47 @@ def choice_refusal(network: Network, choice: Choice, on_gpu: bool) -> str | None
             f"{network.name} as TensorRT: its Python package is not installed; install the extra"
             " `tensorrt`, in the release of the container that will run it."
         )
+    if choice.engine is Engine.AOTI and (why := compiler_refusal(on_gpu)):
+        return f"{network.name} as AOTInductor: it {why}; or choose --engine onnx."
     if choice == Choice(Engine.ONNX, Precision.BF16) and not on_gpu:
         return (
             f"{network.name} in bf16 as ONNX: ONNX Runtime has no bf16 convolutions on CPUs."
             " Allowed here: --engine aoti in bf16, or onnx in fp16 or fp32."
         )
     return None
+
+
+def compiler_refusal(on_gpu: bool) -> str | None:
+    """What Inductor compiles with and is not here, or None."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        return (
+            f"compiles with {compiler}, which is not installed (Debian: apt install g++; another"
+            " one: CXX)"
+        )
+    if not on_gpu:
+        return None
+    from torch.utils import cpp_extension  # noqa: PLC0415 - needs setuptools, a CPU does not
+
+    if cpp_extension.CUDA_HOME is None:
+        return (
+            "needs the CUDA toolkit, which is not found: install that of PyTorch's release,"
+            f" {torch.version.cuda}, and set CUDA_HOME to its folder"
+        )
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        return "needs Python.h, which is not installed (Debian: apt install python3-dev)"
+    return None
+
+
+def warning(choices: Mapping[str, Choice], on_gpu: bool) -> str | None:
+    """What somebody may not expect of what was chosen, in a sentence, or None."""
+    halves = [name for name, c in choices.items() if c == Choice(Engine.ONNX, Precision.FP16)]
+    if on_gpu or not halves:
+        return None
+    return (
+        f"{', '.join(halves)} in fp16 as ONNX: for a GPU. ONNX Runtime has no fp16 arithmetic on"
+        " CPUs: it converts to fp32 and takes more memory and time there than fp32 does."
+    )
 
 
 def _by_network(

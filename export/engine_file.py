@@ -62,7 +62,7 @@ def write_engine(
         export_aoti(network, inside, checkpoint, path, device)
         run = load_aoti(path, device)
     else:
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
             graph = Path(temporary, "model.onnx")
             export_onnx(network, inside, checkpoint, graph)
             profiles = export_tensorrt(network, checkpoint, graph, path, max_batch_size)

@@ -19,7 +19,7 @@ class TextEncoder(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.text_encoder = checkpoint.pipeline.text_encoder
+        self.text_encoder = checkpoint.load("text_encoder")
 
     def forward(self, input_ids: Tensor) -> Tensor:
         prompt_embeds: Tensor = self.text_encoder(input_ids)[0]
@@ -36,7 +36,7 @@ class UNet(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.unet = checkpoint.pipeline.unet
+        self.unet = checkpoint.load("unet")
 
     def forward(
         self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, class_labels: Tensor
@@ -60,7 +60,7 @@ class VaeDecoder(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.vae = checkpoint.pipeline.vae
+        self.vae = checkpoint.load("vae")
         self.scaling_factor = self.vae.config.scaling_factor
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -83,8 +83,7 @@ class SafetyChecker(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        assert checkpoint.safety_checker is not None
-        self.checker = checkpoint.safety_checker
+        self.checker = checkpoint.load("safety_checker")
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         checker = self.checker

@@ -1,23 +1,26 @@
 """Assemble a Triton model repository from a checkpoint: sources, engines, manifest."""
 
+import gc
 import json
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.filesize import decimal
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
+from export.building import building
 from export.checkpoint import Checkpoint
 from export.engine_choice import Choice, Engine
 from export.engine_file import describe_engine, fit_config, write_engine
-from export.errors import ExportError
 from export.exactness import CHECK_SIZES, check_error
 from export.manifest import sums_of, tool_versions
-from export.networks import networks_of
+from export.networks import Network, networks_of
+from export.precision import Precision
 from export.preview import write_preview
 from export.schedules import write_schedules
+from export.size import size_of
 from export.triton_config import read_config, write_config
 from stages.machine import MANIFEST
 
@@ -40,21 +43,12 @@ def export_repository(
     choices: by network; the rest is ONNX in fp32. command: makes this repository again.
     Raises ExportError when an engine cannot be made, or is less exact than its tolerance.
     """
-    if output.exists():
-        raise ExportError(f"{output} exists already; remove it or name another --output.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
-    try:
-        copy_sources(checkpoint, building)
-        limit_vae_batches(checkpoint, building)
-        engines = export_engines(checkpoint, building, progress, choices or {})
-        write_stage_files(checkpoint, building)
-        write_manifest(checkpoint, building, engines, command)
-        building.chmod(0o755)
-        building.rename(output)
-    except BaseException:
-        shutil.rmtree(building)
-        raise
+    with building(output) as folder:
+        copy_sources(checkpoint, folder)
+        limit_vae_batches(checkpoint, folder)
+        engines = export_engines(checkpoint, folder, progress, choices or {})
+        write_stage_files(checkpoint, folder)
+        write_manifest(checkpoint, folder, engines, command)
 
 
 def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
@@ -79,36 +73,50 @@ def add_aoti_model(version_folder: Path) -> None:
 def export_engines(
     checkpoint: Checkpoint, folder: Path, progress: Progress, choices: dict[str, Choice]
 ) -> dict[str, dict[str, object]]:
-    """Write and check every engine; returns what the manifest says of each, by name."""
+    """Write and check every engine; returns what the manifest says of each, by name.
+
+    One network is in memory at a time. progress: is in bytes of the networks in float32.
+    """
     networks = networks_of(checkpoint)
-    task = progress.add_task("export", total=len(networks))
+    sizes = {network.name: size_of(checkpoint, network, Precision.FP32) for network in networks}
+    task = progress.add_task("export", total=sum(sizes.values()))
     manifest = {}
     for network in networks:
         choice = choices.get(network.name, Choice())
-        config = folder / network.name / "config.pbtxt"
-        progress.update(task, description=f"{network.name}: {choice.engine} {choice.precision}")
-        written = write_engine(
-            network,
-            choice,
-            network.module(checkpoint).eval().requires_grad_(False),
-            checkpoint,
-            folder / network.name / "1",
-            read_config(config).max_batch_size,
-        )
-        check_error(network, choice.precision, written.measured.error)
-        fit_config(config, choice, written)
-        if choice.engine is Engine.AOTI:
-            add_aoti_model(config.parent / "1")
-        allowed = network.tolerance_in(choice.precision)
-        manifest[network.name] = describe_engine(choice, written, allowed)
-        progress.update(task, advance=1)
+        doing = f"{network.name}: {choice.engine} {choice.precision}"
+        progress.update(task, description=doing)
+        if not progress.console.is_terminal:  # where bars are not drawn
+            progress.console.print(f"{doing}, {decimal(sizes[network.name])} in float32 ...")
+        manifest[network.name] = export_engine(network, choice, checkpoint, folder)
+        gc.collect()  # the exporter's graphs refer to each other, and to all weights
+        progress.update(task, advance=sizes[network.name])
         progress.console.print(
-            f"{network.name}: {choice.engine} {choice.precision}, largest error against PyTorch"
-            f" {written.measured.error:.1e} (allowed {allowed:.0e}), at {len(CHECK_SIZES)} sizes"
-            f" on {'a GPU' if written.device == 'cuda' else 'the CPU'}"
+            f"{doing}, largest error against PyTorch {manifest[network.name]['error']:.1e} (allowed"
+            f" {manifest[network.name]['tolerance']:.0e}), at {len(CHECK_SIZES)} sizes"
+            f" on {'a GPU' if manifest[network.name]['verified_on'] == 'cuda' else 'the CPU'}"
         )
     progress.update(task, description="done")
     return manifest
+
+
+def export_engine(
+    network: Network, choice: Choice, checkpoint: Checkpoint, folder: Path
+) -> dict[str, object]:
+    """Write and check one; what it takes is gone when this returns."""
+    config = folder / network.name / "config.pbtxt"
+    written = write_engine(
+        network,
+        choice,
+        network.module(checkpoint).eval().requires_grad_(False),
+        checkpoint,
+        folder / network.name / "1",
+        read_config(config).max_batch_size,
+    )
+    check_error(network, choice.precision, written.measured.error)
+    fit_config(config, choice, written)
+    if choice.engine is Engine.AOTI:
+        add_aoti_model(config.parent / "1")
+    return describe_engine(choice, written, network.tolerance_in(choice.precision))
 
 
 def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
@@ -117,7 +125,7 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
     write_tokenizer(checkpoint, folder / "encode" / "1" / "tokenizer.json")
     denoise = folder / "denoise" / "1"
     write_schedules(pipeline.scheduler, pipeline.low_res_scheduler, denoise / "schedules.npz")
-    write_preview(pipeline.vae, denoise / "preview.npy")
+    write_preview(checkpoint.load("vae"), denoise / "preview.npy")
     if checkpoint.feature_extractor_config is not None:
         target = folder / "decode" / "1" / "preprocessor_config.json"
         shutil.copyfile(checkpoint.feature_extractor_config, target)

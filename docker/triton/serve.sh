@@ -5,6 +5,7 @@
 #
 # HTTP is off. The APIs that change the server or map its memory need a key that nobody knows: it is
 # random and dies with the process. A model is changed by starting Triton on another folder.
+# watch.py runs Triton and ends it when one of its stages has died.
 set -eu
 : "${MODEL_REPOSITORY:?names a folder that upscale export wrote, like /models/x4-upscaler-1}"
 if [ ! -f "$MODEL_REPOSITORY/manifest.json" ]; then
@@ -12,7 +13,7 @@ if [ ! -f "$MODEL_REPOSITORY/manifest.json" ]; then
     exit 1
 fi
 key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-exec tritonserver \
+exec python3 "$(dirname "$0")/watch.py" tritonserver \
     --model-repository="$MODEL_REPOSITORY" \
     --allow-http=false \
     --grpc-port="${GRPC_PORT:-8001}" \

@@ -39,13 +39,15 @@ class RequestLog:
             return
         request_id = chosen_id(Headers(scope=scope).get("x-request-id", ""))
         began = time.perf_counter()
-        status, is_complete = CLIENT_CLOSED_REQUEST, False
+        status, is_complete, is_refused = CLIENT_CLOSED_REQUEST, False, False
 
         async def marked(message: Message) -> None:
-            nonlocal status, is_complete
+            nonlocal status, is_complete, is_refused
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                is_refused = "retry-after" in headers
             await send(message)
             if message["type"] == "http.response.body":
                 is_complete = not message.get("more_body", False)
@@ -59,15 +61,14 @@ class RequestLog:
                 await self._app(scope, receive, marked)
             finally:
                 seconds = time.perf_counter() - began
-                self._log_request(
-                    scope, status if is_complete else CLIENT_CLOSED_REQUEST, seconds, parts
-                )
+                ended = status if is_complete else CLIENT_CLOSED_REQUEST
+                if is_upscale(scope):
+                    self._metrics.count_request(ended, seconds, parts, is_refused and is_complete)
+                self._log_request(scope, ended, seconds, parts)
 
     def _log_request(
         self, scope: Scope, status: int, seconds: float, parts: dict[str, float]
     ) -> None:
-        if is_upscale(scope):
-            self._metrics.count_request(status, seconds, parts)
         if scope["path"] in PROBES and status == OK:
             return
         logger.info(

@@ -1,94 +1,125 @@
 """The uploaded file as an RGB image."""
 
-import io
 import logging
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
 
 from gateway.errors import ImageTooLarge, InvalidImage
-from gateway.images.cost import Upload, check_cost
+from gateway.images import bitmap, gif, heif, jpeg, png, tiff, webp
+from gateway.images.colour import to_srgb
+from gateway.images.cost import DAMAGED, Bound
+from gateway.images.picture import Picture, to_8_bits, upright
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SHORTEST_SIDE = 8  # denoise pads shorter ones
-Image.MAX_IMAGE_PIXELS = None  # max_pixels decides
+TAKEN = "send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF file"
 logger = logging.getLogger("gateway")
+
+Decoder = Callable[[bytes, Bound], Picture]
+# https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm
+BEGINNINGS: dict[bytes, Decoder] = {
+    b"\xff\xd8\xff": jpeg.decode,
+    png.SIGNATURE: png.decode,
+    b"GIF87a": gif.decode,
+    b"GIF89a": gif.decode,
+    b"BM": bitmap.decode,
+    b"II*\0": tiff.decode,
+    b"MM\0*": tiff.decode,
+}
+# Those of the container HEIF, in this order: a picture in AV1 may carry the general brands as well.
+BRANDS: dict[bytes, Decoder] = {
+    **dict.fromkeys((b"avif", b"avis"), heif.decode_avif),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), heif.decode_heic),
+    **dict.fromkeys((b"mif1", b"msf1"), heif.decode_heic),
+}
+KNOWN = {
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"II+\0": "BigTIFF",
+    b"MM\0+": "BigTIFF",
+    b"8BPS": "Photoshop",
+    b"%PDF": "PDF",
+}
+
+
+@dataclass(frozen=True)
+class Upright:
+    """sRGB as it is to be seen. colour: uint8 [H, W, 3]. alpha: uint8 [H, W], None: opaque."""
+
+    colour: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+
+    def on_white(self) -> NDArray[np.uint8]:
+        """uint8 [H, W, 3]."""
+        if self.alpha is None:
+            return np.ascontiguousarray(self.colour)
+        opacity = self.alpha[..., None].astype(np.uint16)
+        mixed = self.colour * opacity + 255 * (255 - opacity)
+        return ((mixed + 127) // 255).astype(np.uint8)
 
 
 def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
     """Decode an upload by its content: uint8 [H, W, 3], sRGB.
 
-    The first frame of an animation; EXIF orientation applied; an embedded colour profile converted
-    to sRGB; 16-bit grey scaled to 8; transparency composited on white.
-    Raises InvalidImage when it is no such file, damaged or made to keep a decoder busy,
-    ImageTooLarge past max_pixels.
+    The first frame of an animation or the first page; upright as EXIF or the container has it;
+    samples of up to 16 bits; colours described by cICP, an ICC profile, sRGB, gAMA with cHRM or
+    EXIF's interoperability index converted to sRGB; transparency composited on white.
+    Raises InvalidImage when it is no such file, damaged, made to keep a decoder busy or of samples
+    whose meaning is not known; ImageTooLarge past max_pixels.
     """
-    if not content:
-        raise InvalidImage("The image is empty.")
-    check_cost(content)
+    return read_picture(content, max_pixels).on_white()
+
+
+def read_picture(content: bytes, max_pixels: int) -> Upright:
+    """As read_image, with the transparency beside the colours."""
+    decode = sniff(content)
     try:
-        image = Image.open(Upload(content), formats=FORMATS)
+        picture = decode(content, lambda width, height: check_size(width, height, max_pixels))
+        colour = to_srgb(picture.colour, picture.descriptions)
     except InvalidImage:
         raise
-    except Exception as error:  # Pillow's decoders raise what they like at a broken file
-        raise InvalidImage(
-            "The image could not be read; send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
-        ) from error
-    width, height = image.size
-    # Known from the header; nothing is decoded yet. A side is worked on as SHORTEST_SIDE at least.
+    except Exception as error:  # decoders raise what they like at a broken file
+        logger.info("an upload could not be decoded: %r", error)
+        raise InvalidImage(DAMAGED) from error
+    alpha = (
+        None if picture.alpha is None else upright(to_8_bits(picture.alpha), picture.orientation)
+    )
+    return Upright(upright(colour, picture.orientation), alpha)
+
+
+def sniff(content: bytes) -> Decoder:
+    """What decodes the file, told by its first bytes. Raises InvalidImage."""
+    if not content:
+        raise InvalidImage("The image is empty.")
+    for beginning, decoder in BEGINNINGS.items():
+        if content.startswith(beginning):
+            return decoder
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return webp.decode
+    if content[4:8] == b"ftyp":
+        (length,) = struct.unpack_from(">I", content)
+        brands = content[8 : min(length, 200)]
+        for brand, decoder in BRANDS.items():
+            if brand in (brands[i : i + 4] for i in range(0, len(brands), 4)):
+                return decoder
+    for beginning, name in KNOWN.items():
+        if content.startswith(beginning):
+            raise InvalidImage(f"The image is a {name} file; {TAKEN}.")
+    raise InvalidImage(f"The image could not be read; {TAKEN}.")
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Known from the header; nothing is decoded yet. A side is worked on as SHORTEST_SIDE at least.
+
+    Raises ImageTooLarge.
+    """
     pixels = max(width, SHORTEST_SIDE) * max(height, SHORTEST_SIDE)
     if pixels > max_pixels:
         raise ImageTooLarge(
             f"The image is {width} x {height} pixels, which counts as {pixels};"
             f" at most {max_pixels} are allowed."
         )
-    try:
-        image.load()
-        return np.array(_to_rgb(_upright(image)))
-    except InvalidImage:
-        raise
-    except Exception as error:
-        logger.info("an upload could not be decoded: %r", error)
-        raise InvalidImage("The image is damaged or cut short; it could not be decoded.") from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception as error:  # as broken as cameras and editors make it; the pixels are there
-        logger.info("unreadable EXIF was left aside: %r", error)
-        return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F"):
-        raise InvalidImage(
-            "The image has 32 bits per channel; send one with 8 or 16 bits per channel."
-        )
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, np.float32) / 257).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        white.info = image.info
-        image = Image.alpha_composite(white, image)
-    return _to_srgb(image)
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if image.mode not in ("RGB", "CMYK", "L"):
-        image = image.convert("RGB")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(
-                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            assert converted is not None  # only an in-place conversion returns None
-            return converted
-        except (OSError, ImageCms.PyCMSError) as error:
-            # A profile that is broken or for other channels is left aside, as browsers do.
-            logger.info("an embedded colour profile was left aside: %s", error)
-    return image.convert("RGB")

@@ -27,6 +27,12 @@ class Metrics:
             ["status"],
             registry=self._registry,
         )
+        self._refused = Counter(
+            "upscale_refused",
+            "Requests to /upscale that a busy server refused, by status; the total has them too.",
+            ["status"],
+            registry=self._registry,
+        )
         self._cancelled = Counter(
             "upscale_cancelled",
             "Requests to /upscale whose client went away before the answer.",
@@ -58,9 +64,13 @@ class Metrics:
         )
         waiting.set_function(lambda: capacity.waiting)
 
-    def count_request(self, status: int, seconds: float, parts: dict[str, float]) -> None:
-        """Count a request to /upscale."""
+    def count_request(
+        self, status: int, seconds: float, parts: dict[str, float], is_refused: bool = False
+    ) -> None:
+        """Count a request to /upscale; is_refused: as the server is busy."""
         self._requests.labels(str(status)).inc()
+        if is_refused:
+            self._refused.labels(str(status)).inc()
         if status == CLIENT_CLOSED_REQUEST:
             self._cancelled.inc()
         self._seconds.observe(seconds)

@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from benchmarks.contenders import Load, Result, Task
-from benchmarks.full_size import UNET, VAE
+from benchmarks.full_size import unet_config, vae_config
 from benchmarks.gpu import psnr, rows_of, teraflop
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
@@ -17,8 +17,8 @@ PICTURE = np.zeros((4, 4, 3), np.uint8)
 def test_one_image_of_the_full_size_takes_173_teraflop(tmp_path: Path) -> None:
     """75 steps with guidance: 150 rows of 1.131 and a decoding of 3.095."""
     with torch.device("meta"):
-        UNet2DConditionModel(**UNET).save_config(tmp_path / "unet")
-        AutoencoderKL(**VAE).save_config(tmp_path / "vae")
+        UNet2DConditionModel(**unet_config()).save_config(tmp_path / "unet")
+        AutoencoderKL(**vae_config()).save_config(tmp_path / "vae")
     task = Task(tmp_path, tmp_path, 128, 75, 1, guidance_scale=9.0, noise_level=20)
     assert teraflop(task) == pytest.approx(150 * 1.131 + 3.095, rel=1e-3)
     unguided = Task(tmp_path, tmp_path, 128, 75, 1, guidance_scale=1.0, noise_level=20)

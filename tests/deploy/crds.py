@@ -2,7 +2,8 @@
 
 ServiceMonitor and PrometheusRule: the Prometheus operator's API reference (monitoring.coreos.com).
 ScaledObject: KEDA's "ScaledObject specification" and "Prometheus" scaler pages; its `behavior` is
-that of autoscaling/v2. Only what the chart uses is here, and any other key is refused.
+that of autoscaling/v2. HTTPRoute: the Gateway API's reference (v1). Only what the chart uses is
+here, and any other key is refused.
 """
 
 from typing import Any
@@ -50,7 +51,25 @@ SCALING: Schema = strict(
         )
     ),
 )
+SECONDS: Schema = {"type": "string", "pattern": "^[0-9]{1,5}s$"}
 CRDS: dict[str, Schema] = {
+    "gateway.networking.k8s.io/v1 HTTPRoute": resource(
+        strict(
+            "parentRefs rules",
+            parentRefs=many(strict("name", name=STRING, namespace=STRING, sectionName=STRING)),
+            hostnames=many(STRING),
+            rules=many(
+                strict(
+                    "matches backendRefs",
+                    matches=many(
+                        strict("path", path=strict("type value", type=STRING, value=STRING))
+                    ),
+                    timeouts=strict("", request=SECONDS, backendRequest=SECONDS),
+                    backendRefs=many(strict("name port", name=STRING, port={"type": "integer"})),
+                )
+            ),
+        )
+    ),
     "monitoring.coreos.com/v1 ServiceMonitor": resource(
         strict(
             "selector endpoints",
@@ -87,6 +106,7 @@ CRDS: dict[str, Schema] = {
             minReplicaCount=COUNT,
             maxReplicaCount=COUNT,
             pollingInterval=COUNT,
+            fallback=strict("failureThreshold replicas", failureThreshold=COUNT, replicas=COUNT),
             advanced=strict(
                 horizontalPodAutoscalerConfig=strict(
                     behavior=strict(scaleUp=SCALING, scaleDown=SCALING)

@@ -28,7 +28,7 @@ def copied(path: Path) -> list[str]:
 def locks(path: Path) -> list[Path]:
     """The locks that its pip lines install."""
     runs = " ".join(text for name, text in instructions(path) if name == "RUN")
-    return [DOCKER / Path(name).name for name in re.findall(r"-r (\S+)", runs)]
+    return [DOCKER / Path(name).name for name in re.findall(r"-r (\S+\.txt)", runs)]
 
 
 def pins(lock: Path) -> dict[str, str]:

@@ -20,10 +20,10 @@ ALWAYS = {
     "Service gateway",
     "Service triton",
 }
-EXPORT = {"Job export", "PersistentVolumeClaim models", "NetworkPolicy export"}
+CLAIM = {"PersistentVolumeClaim models"}
 DEFAULT = (
     ALWAYS
-    | EXPORT
+    | CLAIM
     | {
         "ServiceAccount",
         "NetworkPolicy gateway",
@@ -38,11 +38,6 @@ GATES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
     "nothing": ({}, set(), set()),
     "secret made": (
         {"secret": {"values": {"AUTH_TOKEN": "t", "HF_TOKEN": "h"}}},
-        {"Secret", "Secret export"},
-        set(),
-    ),
-    "secret made, no token of the hub": (
-        {"secret": {"values": {"AUTH_TOKEN": "t"}}},
         {"Secret"},
         set(),
     ),
@@ -73,26 +68,31 @@ GATES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
         {"Ingress"},
         set(),
     ),
+    "route of the Gateway API": (
+        {"httpRoute": {**ON, "parentRefs": [{"name": "public"}], "hostnames": ["a.example.org"]}},
+        {"HTTPRoute"},
+        set(),
+    ),
     "existing claim": (
         {"models": {"source": "claim", "claim": {"existing": "models"}}},
         set(),
-        EXPORT,
+        CLAIM,
     ),
     "export into an existing claim": (
         {"models": {"claim": {"existing": "models", "storageClass": "nfs"}}},
         set(),
-        {"PersistentVolumeClaim models"},
+        CLAIM,
     ),
     "object store": (
         {"models": {"source": "objectStore", "objectStore": {"url": "s3://models/x4"}}},
         set(),
-        EXPORT,
+        CLAIM,
     ),
     "no account": ({"serviceAccount": {"create": False}}, set(), {"ServiceAccount"}),
     "no policies": (
         {"networkPolicy": OFF},
         set(),
-        {"NetworkPolicy gateway", "NetworkPolicy triton", "NetworkPolicy export"},
+        {"NetworkPolicy gateway", "NetworkPolicy triton"},
     ),
     "policies with peers": (
         {
@@ -100,6 +100,7 @@ GATES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
                 "gatewayFrom": [{"podSelector": {}}],
                 "prometheusFrom": [],
                 "gatewayEgress": [{"ports": [{"port": 4317}]}],
+                "tritonEgress": [{"ports": [{"port": 4318}]}],
             },
             "gateway": {"settings": {"MEDIA": "s3://pictures"}},
             "aws": {"region": "eu-central-1", "endpointUrl": "http://minio:9000"},
@@ -123,6 +124,7 @@ GATES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
                 "affinity": {"nodeAffinity": {}},
                 "priorityClassName": "high",
                 "topologySpread": OFF,
+                "extraEnv": [{"name": "A", "value": "b"}],
                 "podAnnotations": {"a": "b"},
                 "podLabels": {"a": "b"},
                 "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
@@ -130,16 +132,24 @@ GATES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
             "triton": {
                 "runtimeClassName": "nvidia",
                 "extraArgs": ["--log-verbose=1"],
+                "extraEnv": [{"name": "A", "value": "b"}],
                 "topologySpread": OFF,
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}},
             },
-            "models": {"export": {"revision": "abc", "safetyChecker": "none", "extraArgs": ["-x"]}},
+            "models": {
+                "export": {
+                    "revision": "abc",
+                    "safetyChecker": "none",
+                    "extraArgs": ["-x"],
+                    "extraEnv": [{"name": "A", "value": "b"}],
+                }
+            },
         },
         set(),
         set(),
     ),
     "on the CPU": (
-        {"triton": {"gpu": {"count": 0}}, "models": {"export": {"gpu": 0}}},
+        {"triton": {"gpu": {"count": 0}}},
         set(),
         set(),
     ),
@@ -195,6 +205,7 @@ def test_every_object_is_named_and_labelled_after_its_release() -> None:
         ({"gateway": {"settings": {"MEDIA": "local"}}}, "MEDIA: Does not match pattern"),
         ({"gateway": {"settings": {"ERROR_PROFILE": "aws"}}}, '"livepeer", "http"'),
         ({"ingress": {"enabled": True}}, "host: String length must be greater than or equal to 1"),
+        ({"httpRoute": {"enabled": True}}, "parentRefs: Array must have at least 1 items"),
         ({"models": {"source": "disk"}}, '"claim", "export", "objectStore"'),
         ({"models": {"source": "claim"}}, "existing: String length"),
         ({"models": {"source": "objectStore"}}, "url: String length"),

@@ -11,6 +11,7 @@ import yaml
 
 from gateway.settings import Settings
 from tests.deploy.chart import CHART, Object, find, pod_of, render
+from tests.deploy.dockerfile import DOCKER
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SECRET = {"existing": "mine", "keys": ["AUTH_TOKEN", "AWS_ACCESS_KEY_ID", "HF_TOKEN"]}
@@ -26,8 +27,10 @@ KINDS = {"integer": int, "number": float, "string": str}
 # client's token in the test.
 OTHERS = {
     "MODEL_REPOSITORY",
+    "REVISION",
     "MEMORY_BUDGET_MB",
     "STOP_TIMEOUT_S",
+    "DRAIN_TIMEOUT_S",
     "AWS_ACCESS_KEY_ID",
     "AWS_REGION",
     "HF_HOME",
@@ -70,8 +73,8 @@ def test_every_pod_is_restricted() -> None:
             }, name
             assert container["resources"]["requests"], name
             assert container["resources"]["limits"]["memory"], name
-            assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]  # noqa: S108
             mounted = {mount["name"] for mount in container["volumeMounts"]}
+            assert "/tmp" in {m["mountPath"] for m in container["volumeMounts"]}  # noqa: S108
             assert mounted <= {volume["name"] for volume in pod["volumes"]}
         assert "hostNetwork" not in pod
 
@@ -183,20 +186,44 @@ def test_selectors_find_the_pods_they_mean() -> None:
         assert service["metadata"]["labels"][monitor["jobLabel"]] == component
 
 
-def test_named_ports_exist() -> None:
+VALUE_SETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "store": {"models": STORE},
+    "claim": {"models": {"source": "claim", "claim": {"existing": "models"}}},
+    "on the CPU": {"triton": {"gpu": {"count": 0}}},
+    **{path.name: yaml.safe_load(path.read_text()) for path in sorted(CHART.glob("values-*.yaml"))},
+}
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
+def test_a_probes_port_is_a_name_of_its_own_container_or_a_number_of_the_pod(
+    values: dict[str, Any],
+) -> None:
+    """The kubelet looks a name up in the container that is probed, and nowhere else."""
+    probed = 0
+    for name, pod in pods(render(**values)):
+        numbers = {p["containerPort"] for c in containers(pod) for p in c.get("ports", [])}
+        for container in containers(pod):
+            names = {port["name"] for port in container.get("ports", [])}
+            for probe in (container[kind] for kind in PROBES if kind in container):
+                if "httpGet" in probe:
+                    port = probe["httpGet"]["port"]
+                    assert port in (names if isinstance(port, str) else numbers), name
+                    probed += 1
+    assert probed == 5  # three of the gateway, two of Triton
+
+
+def test_services_and_policies_name_ports_that_exist() -> None:
+    objects = render()
     for component in ("gateway", "triton"):
-        objects = render()
         pod = pod_of(find(objects, "Deployment", component))
-        ports = {p["name"]: p["containerPort"] for c in pod["containers"] for p in c["ports"]}
+        ports = {p["name"] for c in pod["containers"] for p in c["ports"]}
         for port in find(objects, "Service", component)["spec"]["ports"]:
             assert port["targetPort"] in ports
-        for container in pod["containers"]:
-            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                if probe in container:
-                    assert container[probe]["httpGet"]["port"] in ports
         for rule in find(objects, "NetworkPolicy", component)["spec"]["ingress"]:
             assert all(port["port"] in ports for port in rule["ports"])
-    assert find(render(), "Service", "triton")["spec"]["clusterIP"] == "None"
+    assert find(objects, "Service", "triton")["spec"]["clusterIP"] == "None"
 
 
 def test_ports_are_those_that_the_processes_listen_on() -> None:
@@ -226,11 +253,23 @@ def test_probes_ask_for_pictures() -> None:
         "livenessProbe": "/livez",
         "readinessProbe": "/readyz",
     }
-    triton = pod_of(find(objects, "Deployment", "triton"))["containers"][0]
-    for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert triton[kind]["httpGet"] == {"path": "/readyz", "port": "health"}
+    triton, health = pod_of(find(objects, "Deployment", "triton"))["containers"]
+    port = health["ports"][0]["containerPort"]
+    for kind in ("startupProbe", "readinessProbe"):
+        assert triton[kind]["httpGet"] == {"path": "/readyz", "port": port}
     start = triton["startupProbe"]
     assert start["periodSeconds"] * start["failureThreshold"] >= 901
+
+
+def test_a_triton_that_stands_still_is_started_again_soon() -> None:
+    """It is neither drained nor waited for: what it works on will never end."""
+    triton, health = pod_of(find(render(), "Deployment", "triton"))["containers"]
+    liveness = triton["livenessProbe"]
+    script, url = liveness["exec"]["command"]
+    assert (DOCKER / "triton" / Path(script).name).exists()
+    assert url == f"http://127.0.0.1:{health['ports'][0]['containerPort']}/readyz"
+    seconds = liveness["periodSeconds"] * liveness["failureThreshold"]
+    assert seconds + liveness["terminationGracePeriodSeconds"] <= 15
 
 
 @pytest.mark.parametrize("seconds", [280, 12.5, 900])
@@ -246,7 +285,9 @@ def test_grace_periods_outlast_the_longest_request(seconds: float) -> None:
     assert "QUIET_S:-45" in drain.read_text()
     environment = {e["name"]: e.get("value") for e in triton["containers"][0]["env"]}
     stop = int(environment["STOP_TIMEOUT_S"])
-    assert triton["terminationGracePeriodSeconds"] > math.ceil(seconds) + 45 + stop
+    drained = int(environment["DRAIN_TIMEOUT_S"])
+    assert drained >= math.ceil(seconds) + 45
+    assert triton["terminationGracePeriodSeconds"] > drained + stop
 
 
 def test_autoscaled_deployments_name_no_replicas() -> None:
@@ -306,39 +347,90 @@ def test_triton_gets_a_gpu_memory_to_share_and_its_model() -> None:
     assert volumes["shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "2Gi"}
     claim = find(objects, "PersistentVolumeClaim")["metadata"]["name"]
     assert volumes["models"]["persistentVolumeClaim"]["claimName"] == claim
-    export = pod_of(find(objects, "Job"))
-    assert export["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim
+    [export] = pod["initContainers"]
     folders = {
         entry["value"]
-        for container in (triton, export["containers"][0])
+        for container in (triton, export)
         for entry in container["env"]
         if entry["name"] == "MODEL_REPOSITORY"
     }
     assert folders == {"/models/x4-upscaler-1"}
-    cpu = render(triton={"gpu": {"count": 0}}, models={"export": {"gpu": 0}})
-    assert "nvidia.com/gpu" not in json.dumps([pod["containers"] for _, pod in pods(cpu)])
+    cpu = render(triton={"gpu": {"count": 0}})
+    assert "nvidia.com/gpu" not in json.dumps([containers(pod) for _, pod in pods(cpu)])
 
 
-def test_the_export_comes_before_and_leaves_its_claim_alone() -> None:
-    objects = render(secret={"values": {"HF_TOKEN": "h"}})
+@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
+def test_one_gpu_is_enough_for_every_upgrade(values: dict[str, Any]) -> None:
+    """Nothing beside a Triton pod asks for a GPU, and hooks run while the old pods have theirs."""
+    for document in render(**values):
+        if document["kind"] in ("Deployment", "Job", "Pod"):
+            asked = [
+                container["resources"].get("limits", {}).get("nvidia.com/gpu", 0)
+                for container in containers(pod_of(document))
+            ]
+            is_triton = document["metadata"]["name"].endswith("-triton")
+            assert max(asked) <= (1 if is_triton else 0), document["metadata"]["name"]
+        hooks = document["metadata"].get("annotations", {}).get("helm.sh/hook", "test")
+        assert hooks == "test", f"{document['kind']} waits for nothing, and nothing for it"
 
-    def hook(kind: str, name: str = "") -> tuple[str, int, str]:
-        annotations = find(objects, kind, name)["metadata"]["annotations"]
-        return (
-            annotations["helm.sh/hook"],
-            int(annotations["helm.sh/hook-weight"]),
-            annotations["helm.sh/hook-delete-policy"],
-        )
 
-    job = hook("Job")
-    assert job == ("pre-install,pre-upgrade", 0, "before-hook-creation")
-    for earlier in (hook("PersistentVolumeClaim"), hook("Secret", "-export")):
-        assert earlier[0] == job[0]
-        assert earlier[1] < job[1]
-    assert hook("NetworkPolicy", "-export")[1] < job[1]
-    assert hook("PersistentVolumeClaim")[2] == "hook-failed", "the default would delete the models"
-    # Nothing else of the release is there yet when it runs.
-    assert pod_of(find(objects, "Job"))["serviceAccountName"] == "default"
+def test_the_export_fills_the_folder_that_is_served() -> None:
+    export_values = {"revision": "abc", "safetyChecker": "none", "extraArgs": ["--engine", "onnx"]}
+    objects = render(
+        secret={"values": {"HF_TOKEN": "h"}},
+        models={"export": {**export_values, "deadlineSeconds": 5000}},
+        triton={"startupSeconds": 1000},
+    )
+    deployment = find(objects, "Deployment", "triton")
+    pod = pod_of(deployment)
+    [export], [triton, _] = pod["initContainers"], pod["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in export["env"]}
+    assert environment["REVISION"] == "abc"
+    assert environment["HF_HOME"].startswith("/tmp/")  # noqa: S108
+    assert "HF_TOKEN" in environment
+    assert "HF_TOKEN" not in {entry["name"] for entry in triton["env"]}
+    words = ["--model", "stabilityai/stable-diffusion-x4-upscaler", "--safety-checker", "none"]
+    assert export["args"] == [*words, "--engine", "onnx"]
+    # Its scratch is large; Triton's /tmp is another.
+    assert {"name": "scratch", "mountPath": "/tmp"} in export["volumeMounts"]  # noqa: S108
+    mounts = {mount["name"]: mount for mount in triton["volumeMounts"]}
+    assert mounts["models"]["readOnly"] is True
+    assert deployment["spec"]["progressDeadlineSeconds"] >= 6000
+    claim = find(objects, "PersistentVolumeClaim")["metadata"]["annotations"]
+    assert claim == {"helm.sh/resource-policy": "keep"}, "models outlive the release"
+
+
+def test_extra_variables_reach_their_containers() -> None:
+    extra = [{"name": "A", "value": "b"}]
+    objects = render(
+        gateway={"extraEnv": extra},
+        triton={"extraEnv": extra},
+        models={"export": {"extraEnv": extra}},
+    )
+    found = {
+        container["name"]
+        for _, pod in pods(objects)
+        for container in containers(pod)
+        if extra[0] in container.get("env", [])
+    }
+    assert found == {"gateway", "triton", "export"}
+
+
+def test_spreading_counts_one_replica_set() -> None:
+    for component in ("gateway", "triton"):
+        pod = pod_of(find(render(), "Deployment", component))
+        [constraint] = pod["topologySpreadConstraints"]
+        assert constraint["matchLabelKeys"] == ["pod-template-hash"]
+
+
+def test_without_prometheus_there_are_as_many_tritons_as_may_be() -> None:
+    scaled = render(triton={"autoscaling": {"enabled": True, "maxReplicas": 5}})
+    assert find(scaled, "ScaledObject")["spec"]["fallback"]["replicas"] == 5
+
+
+def test_the_log_of_a_test_that_passed_can_be_read() -> None:
+    annotations = find(render(), "Pod", "test")["metadata"]["annotations"]
+    assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation"
 
 
 def test_the_download_fills_the_folder_that_is_served() -> None:
@@ -381,11 +473,13 @@ def test_only_who_must_reaches_whom() -> None:
         dns,
         ("egress", "triton", "grpc"),
     }
-    assert edges(find(objects, "NetworkPolicy", "triton")) == {
-        ("ingress", "gateway", "grpc"),
-        ("ingress", "monitoring", "metrics"),
-    }
-    assert edges(find(objects, "NetworkPolicy", "export")) == {dns, ("egress", "*", 443)}
+    triton = {("ingress", "gateway", "grpc"), ("ingress", "monitoring", "metrics")}
+    assert edges(find(objects, "NetworkPolicy", "triton")) == triton | {dns, ("egress", "*", 443)}
+    closed = VALUE_SETS["claim"]
+    assert edges(find(render(**closed), "NetworkPolicy", "triton")) == triton
+    traces = {"tritonEgress": [{"ports": [{"port": 4318}]}]}
+    traced = render(networkPolicy=traces, **closed)
+    assert edges(find(traced, "NetworkPolicy", "triton")) == triton | {("egress", "*", 4318)}
     for policy in (o for o in objects if o["kind"] == "NetworkPolicy"):
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"], "so nothing else is open"
     narrow = render(
@@ -407,7 +501,7 @@ def test_only_who_must_reaches_whom() -> None:
         ("egress", "*", 9000),
     }
     assert ("egress", "*", 9000) in edges(find(narrow, "NetworkPolicy", "triton"))
-    nobody = render(networkPolicy={"prometheusFrom": []})
+    nobody = render(networkPolicy={"prometheusFrom": []}, **closed)
     assert edges(find(nobody, "NetworkPolicy", "triton")) == {("ingress", "gateway", "grpc")}
 
 
@@ -425,6 +519,19 @@ def test_the_ingress_leaves_the_last_word_to_the_gateway() -> None:
     service = find(render(), "Service", "gateway")
     assert backend["name"] == service["metadata"]["name"]
     assert backend["port"]["name"] == service["spec"]["ports"][0]["name"]
+
+
+def test_the_route_leaves_the_last_word_to_the_gateway() -> None:
+    values = {"enabled": True, "parentRefs": [{"name": "public", "namespace": "gateways"}]}
+    settings = {"REQUEST_TIMEOUT_S": 100, "UPLOAD_TIMEOUT_S": 20}
+    route = find(render(httpRoute=values, gateway={"settings": settings}), "HTTPRoute")["spec"]
+    assert route["parentRefs"] == values["parentRefs"]
+    [rule] = route["rules"]
+    assert int(rule["timeouts"]["request"].removesuffix("s")) > 120
+    service = find(render(), "Service", "gateway")
+    [backend] = rule["backendRefs"]
+    assert backend["name"] == service["metadata"]["name"]
+    assert backend["port"] == service["spec"]["ports"][0]["port"]
 
 
 def test_the_dashboard_is_the_file() -> None:

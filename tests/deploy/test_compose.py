@@ -60,6 +60,7 @@ def test_what_is_mounted_exists_and_volumes_are_declared() -> None:
     for service in SERVICES.values():
         for mount in service.get("volumes", []):
             source = mount.split(":")[0]
+            source = DEFAULTS.get(source.strip("${}"), source)
             if source.startswith("."):
                 assert (DOCKER / source).exists(), source
             else:
@@ -81,6 +82,29 @@ def test_the_gateway_gets_settings_that_it_has() -> None:
     environment = SERVICES["gateway"]["environment"]
     assert set(environment) <= {name.upper() for name in Settings.model_fields}
     assert environment["TRITON_URL"] == "triton:8001"
+
+
+def test_an_export_is_of_an_id_or_of_a_folder() -> None:
+    """A folder has no revision; export.sh leaves an empty one out."""
+    for name in ("export", "export-cpu"):
+        service = SERVICES[name]
+        assert service["command"] == ["--model", "${MODEL}"]
+        assert service["environment"]["REVISION"] == "${REVISION}"
+        assert "${CHECKPOINT}:/checkpoint:ro" in service["volumes"]
+    assert (DOCKER / DEFAULTS["CHECKPOINT"] / "model_index.json").exists()
+
+
+def test_the_gateways_health_is_its_own_word() -> None:
+    """Not the image's: one in the OCI format has no health check."""
+    program = SERVICES["gateway"]["healthcheck"]["test"]
+    assert program[:3] == ["CMD", "python", "-c"]
+    assert "/readyz" in program[3]
+    for path in DOCKERFILES:
+        assert "HEALTHCHECK" not in path.read_text(), path.name
+
+
+def test_compiled_code_may_be_loaded_from_tritons_folder() -> None:
+    assert SERVICES["triton"]["tmpfs"] == ["/tmp:exec"]  # noqa: S108
 
 
 def test_requests_may_end() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,14 @@ def test_what_is_copied_exists_and_is_sent_to_the_builder(path: Path) -> None:
         assert (ROOT / source).exists(), source
         assert source.split("/")[0] in sent, source
         assert tracked(source), f"{source} is not in git"
+
+
+@pytest.mark.parametrize("name", ["export", "triton"])
+def test_an_image_with_onnx_runtime_tells_nobody(name: str) -> None:
+    variables = [
+        text for step, text in instructions(DOCKER / f"{name}.Dockerfile") if step == "ENV"
+    ]
+    assert "ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1" in variables
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
@@ -134,15 +143,35 @@ def test_the_gateway_has_no_torch() -> None:
     assert not packages & {"torch", "diffusers", "transformers", "onnxruntime", "triton"}
 
 
+NVIDIA_LACKS = {"nvidia-cufile", "nvidia-cusparselt-cu13", "nvidia-nvshmem-cu13"}
+
+
+@pytest.mark.parametrize("name", ["triton", "export"])
+def test_pytorch_brings_no_library_that_nvidias_container_has(name: str) -> None:
+    """3.6 GB of the image; a RUN line of the Dockerfile finds one that is missing."""
+    packages = set(pins(DOCKER / f"requirements-{name}.txt")) - {"nvidia-ml-py"}
+    assert "torch" in packages
+    assert {p for p in packages if p.startswith(("nvidia-", "cuda-toolkit"))} == NVIDIA_LACKS
+    # The compiler of kernels is for AOTInductor's exports.
+    assert ("triton" in packages) is (name == "export")
+    steps = instructions(DOCKER / f"{name}.Dockerfile")
+    assert ("RUN", '["python3", "-c", "import torch"]') in steps[-5:]
+    assert any("--no-deps --require-hashes" in text for step, text in steps if step == "RUN")
+
+
 @pytest.mark.images
 @pytest.mark.parametrize("name", ["triton", "export", "gateway", "build"])
 def test_a_lock_can_be_installed(name: str, tmp_path: Path) -> None:
-    """For the image's Python, from the registry's own word; nothing is downloaded but metadata."""
+    """For the image's Python, from the registry's own word; nothing is downloaded but metadata.
+
+    Those of NVIDIA's images as they are installed: without what is in the image already.
+    """
+    options = ("--no-deps",) if name in ("triton", "export") else ()
     result = subprocess.run(
         [
             *(BIN / "uv", "pip", "install", "--dry-run", "--require-hashes", "--quiet"),
             *("--python-version", "3.12", "--python-platform", "x86_64-manylinux_2_28"),
-            *("--only-binary", ":all:", "--target", str(tmp_path)),
+            *("--only-binary", ":all:", "--target", str(tmp_path), *options),
             *("-r", str(DOCKER / f"requirements-{name}.txt")),
         ],
         capture_output=True,
@@ -154,40 +183,66 @@ def test_a_lock_can_be_installed(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The gateway's image without Debian: its lock and its sources, in a new environment."""
-    folder = tmp_path_factory.mktemp("gateway")
-    environment, app = folder / "upscale", folder / "app"
-    app.mkdir()
-    for source in copied(DOCKER / "gateway.Dockerfile"):
-        if source.startswith("docker/"):
-            continue  # locks and tools of the building
-        for file in tracked(source):
-            (app / file).parent.mkdir(parents=True, exist_ok=True)
-            (app / file).write_bytes((ROOT / file).read_bytes())
-    python = environment / "bin" / "python"
-    lock, build = (DOCKER / f"requirements-{name}.txt" for name in ("gateway", "build"))
-    for arguments in (
-        ("venv", environment),
-        ("pip", "install", "--python", python, "--require-hashes", "-r", lock),
-        ("venv", folder / "build"),
-        ("pip", "install", "--python", folder / "build", "--require-hashes", "-r", build),
-    ):
-        uv(*arguments)
-    packages = next((environment / "lib").glob("python3*/site-packages"))
-    subprocess.run([DOCKER / "trim.sh", packages], check=True)
-    # As in the image, with a setuptools that stays behind.
-    setuptools = next((folder / "build/lib").glob("python3*/site-packages"))
-    uv(
-        *("pip", "install", "--python", python, "--no-deps", "--no-build-isolation", "-e", app),
-        environment={"PYTHONPATH": str(setuptools)},
-    )
+    """The gateway's image without Debian: its Dockerfile's own lines, in a folder."""
+    folder = tmp_path_factory.mktemp("image")
+    Replay(DOCKER / "gateway.Dockerfile", folder).run("build")
     return folder
 
 
-def uv(*arguments: str | Path, environment: dict[str, str] | None = None) -> None:
-    """pip's work in a tenth of its time."""
-    command = [BIN / "uv", *arguments, "--quiet", "--no-config"]
-    subprocess.run(command, check=True, env={**os.environ, **(environment or {})})
+class Replay:
+    """The steps of one stage of a Dockerfile, with absolute paths moved below a folder.
+
+    The Python is the one of these tests, and pip may keep what it has downloaded.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self._steps = instructions(path)
+        self._folder = folder
+        self._place = folder
+        self._environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": os.environ["HOME"]}
+
+    def run(self, stage: str) -> None:
+        """From its FROM to the next one's."""
+        names = [text.split()[-1] for name, text in self._steps if name == "FROM"]
+        number = -1
+        for name, text in self._steps:
+            number += name == "FROM"
+            if number >= 0 and names[number] == stage and name != "FROM":
+                getattr(self, f"_{name.lower()}")(text)
+
+    def _env(self, text: str) -> None:
+        pairs = dict(word.split("=", 1) for word in shlex.split(text))
+        pairs.pop("PIP_NO_CACHE_DIR", None)
+        self._environment |= pairs
+
+    def _workdir(self, text: str) -> None:
+        self._place = self._folder / text.lstrip("/")
+        self._place.mkdir(parents=True, exist_ok=True)
+
+    def _copy(self, text: str) -> None:
+        *sources, target = text.split()
+        for source in sources:
+            for file in tracked(source):
+                inside = Path(file).relative_to(source) if file != source else Path(source).name
+                place = self._place / target
+                place = place if file == source and not target.endswith("/") else place / inside
+                if target == "./":
+                    place = self._place / Path(source).name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / file, place)
+
+    def _run(self, text: str) -> None:
+        minor = f"python3.{sys.version_info.minor}"
+        moved = re.sub(r"(^|\s)/(?=opt/|app)", rf"\1{self._folder}/", text)
+        result = subprocess.run(
+            ["/bin/sh", "-ec", moved.replace("python3.12", minor)],
+            cwd=self._place,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, f"RUN {text}\n{result.stdout}\n{result.stderr}"
 
 
 def tracked(*sources: str) -> list[str]:
@@ -203,7 +258,7 @@ class Installed(Gateway):
     folder: Path
 
     def _command(self) -> list[str]:
-        return [str(self.folder / "upscale/bin/upscale"), "gateway"]
+        return [str(self.folder / "opt/upscale/bin/upscale"), "gateway"]
 
 
 @pytest.mark.images
@@ -215,15 +270,16 @@ def test_the_gateway_starts_from_its_lock_alone(image: Path) -> None:
         ready = server.get("/readyz")
         assert (ready.status_code, ready.json()) == (503, {"status": "LOADING"})
         assert server.get("/version").json()["version"]
-    listed = {path.name for path in (image / "upscale/lib").glob("python3*/site-packages/*")}
-    assert not listed & {"torch", "pip", "setuptools"}
+    packages = (image / "opt/upscale/lib").glob("python3*/site-packages/*")
+    assert not {path.name for path in packages} & {"torch", "pip", "setuptools"}
+    assert not (image / "app/docker").exists()
 
 
 @pytest.mark.images
 @pytest.mark.parametrize("command", ["bench", "serve"])
 def test_it_offers_only_what_it_can_do(image: Path, command: str) -> None:
     result = subprocess.run(
-        [image / "upscale/bin/upscale", command],
+        [image / "opt/upscale/bin/upscale", command],
         env={**os.environ, "PYTHONPATH": ""},
         capture_output=True,
         text=True,
@@ -237,7 +293,7 @@ def test_it_offers_only_what_it_can_do(image: Path, command: str) -> None:
 @pytest.mark.parametrize("command", ["image", "download"])
 def test_the_chart_finds_its_other_commands_in_it(image: Path, command: str) -> None:
     result = subprocess.run(
-        [image / "upscale/bin/upscale", command, "--help"],
+        [image / "opt/upscale/bin/upscale", command, "--help"],
         env={**os.environ, "PYTHONPATH": ""},
         capture_output=True,
         text=True,
@@ -246,7 +302,7 @@ def test_the_chart_finds_its_other_commands_in_it(image: Path, command: str) -> 
     assert result.returncode == 0, result.stderr
     if command == "download":  # and what it imports
         subprocess.run(
-            [image / "upscale/bin/python", "-c", "import export.download"], check=True, cwd="/"
+            [image / "opt/upscale/bin/python", "-c", "import export.download"], check=True, cwd="/"
         )
 
 
@@ -255,7 +311,7 @@ def test_the_gateways_image_is_small(image: Path) -> None:
     """What the last stage copies, and the base."""
     size = sum(
         path.lstat().st_size
-        for folder in ("upscale", "app")
+        for folder in ("opt", "app")
         for path in (image / folder).rglob("*")
         if path.is_file() and path.suffix != ".pyc"  # the image has none
     )

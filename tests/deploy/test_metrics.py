@@ -21,10 +21,13 @@ FUNCTIONS = {
     "rate",
     "increase",
     "count",
+    "max_over_time",
     "resets",
     "vector",
     "histogram_quantile",
     "by",
+    "and",
+    "on",
     "or",
 }
 

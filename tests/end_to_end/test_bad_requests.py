@@ -26,7 +26,7 @@ def raw(content: bytes, headers: dict[str, str]) -> dict[str, Any]:
 
 
 INVALID_IMAGE = {
-    "text": (b"I am no image", "send a JPEG, PNG, WebP, GIF, BMP or TIFF file"),
+    "text": (b"I am no image", "send a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF file"),
     "empty file": (b"", "is empty"),
     "truncated PNG": (GOOD[: len(GOOD) // 2], "damaged or cut short"),
     "truncated JPEG": (file_of(photograph("cat", 64, 64), "JPEG")[:900], "damaged or cut short"),

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import PNDMScheduler
-from safetensors.torch import load_file
+from diffusers import PNDMScheduler, StableDiffusionUpscalePipeline
+from safetensors.torch import load_file, save_file
 
-from export.checkpoint import Defaults, load_checkpoint
+from export.checkpoint import Checkpoint, Defaults, find_checkpoint, load_checkpoint
 from export.errors import ExportError
 from tests.tiny_pipeline import write
 
@@ -18,6 +18,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "tiny"
     write(path)
     return path
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """The same, for who changes it."""
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def find(folder: Path, variant: str) -> Checkpoint:
+    return find_checkpoint(str(folder), None, None, None, variant)
 
 
 def load(folder: Path, **changes: Any) -> Any:
@@ -61,30 +71,6 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, folder: Path) -> None:
         load(folder, safety_checker=str(tmp_path))
 
 
-def test_a_name_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ExportError, match="nobody/nothing is neither a folder here nor a model"):
-        load(Path("nobody/nothing"))
-    with pytest.raises(ExportError, match="nobody/checker is neither a folder here nor a model"):
-        load(folder, safety_checker="nobody/checker")
-
-
-def test_a_commit_of_the_hub_becomes_the_revision(
-    monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
-    asked: list[tuple[str, str]] = []
-
-    def download(model: str, revision: str) -> str:
-        asked.append((model, revision))
-        return str(folder)
-
-    monkeypatch.setattr("export.checkpoint.StableDiffusionUpscalePipeline.download", download)
-    checkpoint = load(Path("somebody/model"), revision="main")
-    assert asked == [("somebody/model", "main")]
-    assert checkpoint.revision == folder.name  # a snapshot's folder is named after its commit
-    assert checkpoint.model_id == "somebody/model"
-
-
 def test_another_scheduler_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiny"
     write(path)
@@ -106,17 +92,110 @@ def test_a_scheduler_with_fewer_timesteps_than_steps_is_refused(tmp_path: Path) 
         load(path)
 
 
-def test_weights_that_are_no_safetensors_are_not_read(tmp_path: Path, folder: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(folder, other)
-    weights = other / "unet" / "diffusion_pytorch_model.safetensors"
-    torch.save(load_file(weights), weights.with_suffix(".bin"))
-    weights.unlink()
-    with pytest.raises(ExportError, match=r"diffusion_pytorch_model\.safetensors"):
-        load(other)
-    shutil.copytree(folder, other, dirs_exist_ok=True)
-    weights = other / "safety_checker" / "model.safetensors"
-    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
-    weights.unlink()
-    with pytest.raises(ExportError, match=r"model\.safetensors"):
-        load(other)
+def test_weights_that_are_no_safetensors_are_not_read(copy: Path) -> None:
+    for part in ("safety_checker", "unet"):
+        (weights,) = (copy / part).glob("*.safetensors")
+        pickled = {"unet": "diffusion_pytorch_model.bin", "safety_checker": "pytorch_model.bin"}
+        torch.save(load_file(weights), weights.with_name(pickled[part]))
+        weights.unlink()
+        with pytest.raises(
+            ExportError, match=rf"weights of {part} only as {pickled[part]}.*convert"
+        ):
+            load(copy)
+
+
+def test_weights_that_are_nowhere(copy: Path) -> None:
+    (copy / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(ExportError, match=r"no weights in vae/: no vae/model\.safetensors"):
+        load(copy)
+
+
+def add_variant(folder: Path, parts: tuple[str, ...], keep: bool) -> None:
+    """Weights in half precision beside those in float32, or in their place, as the hub has them."""
+    for part in parts:
+        (path,) = (folder / part).glob("*.safetensors")
+        half = {name: tensor.half() for name, tensor in load_file(path).items()}
+        save_file(half, path.with_suffix(".fp16.safetensors"), {"format": "pt"})
+        if not keep:
+            path.unlink()
+
+
+def test_a_variant_is_read_when_it_is_named(copy: Path) -> None:
+    add_variant(copy, ("unet", "vae"), keep=True)
+    assert load(copy).weights["unet"].variant is None
+    checkpoint = find(copy, variant="fp16")
+    assert {name: weights.variant for name, weights in checkpoint.weights.items()} == {
+        "text_encoder": None,  # as diffusers, what has none is read as it is
+        "unet": "fp16",
+        "vae": "fp16",
+        "safety_checker": None,
+    }
+    for name in ("unet", "vae", "text_encoder", "safety_checker"):
+        expected, actual = load(copy).load(name).state_dict(), checkpoint.load(name).state_dict()
+        assert expected.keys() == actual.keys()
+        for key, tensor in actual.items():
+            assert torch.allclose(tensor, expected[key], atol=1e-2), key
+            assert tensor.dtype == expected[key].dtype
+    with pytest.raises(ExportError, match="no weights of the variant 'bf16'; leave --variant out"):
+        find(copy, variant="bf16")
+
+
+def test_weights_in_a_variant_only(copy: Path) -> None:
+    add_variant(copy, ("text_encoder", "unet", "vae", "safety_checker"), keep=False)
+    with pytest.raises(ExportError, match=r"weights of text_encoder only as fp16: add --variant"):
+        load(copy)
+    checkpoint = find(copy, variant="fp16")
+    assert next(checkpoint.load("text_encoder").parameters()).dtype == torch.float32
+
+
+def test_weights_in_several_files(copy: Path) -> None:
+    StableDiffusionUpscalePipeline.from_pretrained(
+        copy, local_files_only=True
+    ).unet.save_pretrained(copy / "unet", max_shard_size="100KB")
+    (copy / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    checkpoint = load(copy)
+    assert len(checkpoint.weights["unet"].files) > 2
+    checkpoint.load("unet")
+    (copy / checkpoint.weights["unet"].files[1]).unlink()
+    with pytest.raises(ExportError, match="holds no UNet2DConditionModel"):
+        load(copy).load("unet")
+
+
+def test_weights_that_are_not_whole(copy: Path) -> None:
+    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    save_file(dict(list(tensors.items())[2:]), path, {"format": "pt"})
+    with pytest.raises(ExportError, match=r"lacks weights of UNet2D.* and 1 more"):
+        load(copy).load("unet")
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ExportError, match=r"is broken: .*Download it again"):
+        load(copy).weights["unet"].parameters()
+    with pytest.raises(ExportError, match="holds no UNet2DConditionModel"):
+        load(copy).load("unet")
+
+
+def test_a_single_file_is_told_how_to_become_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "x4-upscaler-ema.safetensors"
+    path.touch()
+    with pytest.raises(ExportError, match=r"from_single_file\('.*ema\.safetensors'\)\.save_pre"):
+        load(path)
+    path = path.with_suffix(".ckpt")
+    path.touch()
+    with pytest.raises(ExportError, match="runs code when it is read"):
+        load(path)
+
+
+def test_a_folder_named_after_a_hash_needs_another_name(copy: Path) -> None:
+    snapshot = copy.rename(copy.with_name("0123456789abcdef0123456789abcdef01234567"))
+    with pytest.raises(ExportError, match="name one with --model-id"):
+        load(snapshot)
+    assert load(snapshot, model_id="me/mine").model_id == "me/mine"
+
+
+def test_networks_are_read_when_they_are_asked_for(folder: Path) -> None:
+    checkpoint = load(folder)
+    assert checkpoint.pipeline.unet.device.type == "meta"
+    unet = checkpoint.load("unet")
+    assert unet.device.type == "cpu"
+    assert checkpoint.load("unet") is not unet, "nothing keeps it"
+    assert checkpoint.load("vae").config.scaling_factor == 0.08333

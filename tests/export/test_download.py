@@ -10,6 +10,7 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
+from rich.progress import Progress
 
 from export.download import download_repository
 from export.errors import ExportError
@@ -51,12 +52,15 @@ def upload(bucket: S3Store, sums: dict[str, str] | None = None) -> None:
 def test_it_arrives_whole_and_once(bucket: S3Store, tmp_path: Path) -> None:
     upload(bucket)
     output = tmp_path / "models" / "x4-1"
-    assert download_repository(URL, output)
+    bars = Progress(disable=True)
+    assert download_repository(URL, output, bars)
+    (task,) = bars.tasks
+    assert task.completed == task.total == sum(map(len, FILES.values()))
     for name, data in FILES.items():
         assert (output / name).read_bytes() == data
     assert json.loads((output / "manifest.json").read_bytes())["model_id"] == "x4"
     assert [path.name for path in output.parent.iterdir()] == ["x4-1"]
-    assert not download_repository("s3://elsewhere", output)
+    assert not download_repository("s3://elsewhere", output, Progress(disable=True))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +76,23 @@ def test_what_is_not_as_exported_leaves_nothing(
 ) -> None:
     upload(bucket, sums)
     with pytest.raises(ExportError, match=words):
-        download_repository(URL, tmp_path / "x4-1")
+        download_repository(URL, tmp_path / "x4-1", Progress(disable=True))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_url_of_another_kind_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"example\.org is no place"):
-        download_repository("https://example.org", tmp_path / "x4-1")
+        download_repository("https://example.org", tmp_path / "x4-1", Progress(disable=True))
+
+
+def test_what_does_not_fit_is_told_before(
+    bucket: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(bucket)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 2_000_000}))
+    with pytest.raises(ExportError, match=r"About 3.0 MB will be written .* by --output"):
+        download_repository(URL, tmp_path / "x4-1", Progress(disable=True))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "x4-1").mkdir()
+    with pytest.raises(ExportError, match="x4-1 exists already"):
+        download_repository(URL, tmp_path / "x4-1", Progress(disable=True))

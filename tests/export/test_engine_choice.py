@@ -1,8 +1,12 @@
 """Which engine each network gets, by the command line and the machine."""
 
+import sys
+import sysconfig
+from pathlib import Path
+
 import pytest
 
-from export.engine_choice import Choice, Engine, choose_engines
+from export.engine_choice import Choice, Engine, choose_engines, compiler_refusal, warning
 from export.errors import ExportError
 from export.networks import NETWORKS
 from export.precision import Precision
@@ -63,6 +67,40 @@ def test_what_cannot_be_is_refused_on_a_cpu(
 ) -> None:
     with pytest.raises(ExportError, match=message):
         choose_engines(NETWORKS, engines, given, on_gpu=False)
+
+
+def test_without_a_compiler_aoti_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(
+        ExportError, match=r"no-such-compiler, which is not installed .*apt install"
+    ):
+        choose_engines(NETWORKS, ["unet=aoti"], [], on_gpu=False)
+    choose_engines(NETWORKS, ["onnx"], [], on_gpu=False)
+
+
+def test_for_a_gpu_the_toolkit_and_pythons_headers_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXX", sys.executable)  # any that is there
+    monkeypatch.setattr("torch.utils.cpp_extension.CUDA_HOME", None)
+    with pytest.raises(ExportError, match="set CUDA_HOME to its folder; or choose --engine onnx"):
+        choose_engines(NETWORKS, ["unet=aoti"], [], on_gpu=True)
+    monkeypatch.setattr("torch.utils.cpp_extension.CUDA_HOME", "/usr/local/cuda")
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    assert "Python.h, which is not installed" in str(compiler_refusal(on_gpu=True))
+    (tmp_path / "Python.h").touch()
+    assert compiler_refusal(on_gpu=True) is None
+    assert compiler_refusal(on_gpu=False) is None
+
+
+def test_fp16_for_a_gpu_is_told_on_a_cpu() -> None:
+    half = choose_engines(NETWORKS, [], ["unet=fp16"], on_gpu=False)
+    told = warning(half, on_gpu=False)
+    assert told is not None
+    assert told.startswith("unet in fp16 as ONNX: for a GPU.")
+    assert warning(half, on_gpu=True) is None
+    assert warning(choose_engines(NETWORKS, ["aoti"], ["fp16"], on_gpu=False), on_gpu=False) is None
+    assert warning(choose_engines(NETWORKS, [], [], on_gpu=False), on_gpu=False) is None
 
 
 def test_tensorrt_without_its_package_is_refused() -> None:

@@ -1,7 +1,10 @@
 """What lies in an exported repository, and that a failed export leaves nothing."""
 
 import hashlib
+import io
 import json
+import re
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +15,16 @@ import onnxruntime
 import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from rich.console import Console
 from rich.progress import Progress
 
 from export import networks, repository
 from export.checkpoint import load_checkpoint
+from export.engine_choice import Choice
+from export.engine_file import Written
 from export.errors import ExportError
-from export.networks import NETWORKS
+from export.exactness import Measured
+from export.networks import NETWORKS, Network
 from export.repository import SOURCES, STAGES, export_repository
 from export.triton_config import read_config
 from stages.schedules import Schedules
@@ -96,7 +103,7 @@ def test_safety_scores_flag_what_the_checker_flags(threshold: float) -> None:
     """The wrapper against `StableDiffusionSafetyChecker.forward`, rounding included."""
     torch.manual_seed(0)
     checker = make_safety_checker(threshold)
-    checkpoint: Any = type("Checkpoint", (), {"safety_checker": checker})()
+    checkpoint: Any = type("Checkpoint", (), {"load": lambda *_: checker})()
     pixels = torch.randn(8, 3, 224, 224)
     images = np.zeros((8, 8, 8, 3), np.float32)
     flags = StableDiffusionSafetyChecker.forward(checker, pixels, images)[1]
@@ -125,11 +132,35 @@ def test_an_existing_output_is_left_alone(tmp_path: Path) -> None:
 def test_large_weights_go_to_external_data(
     checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.onnx_engine.MAX_ONNX_BYTES", 1000)
+    monkeypatch.setattr("export.onnx_engine.MAX_INLINE_BYTES", 1000)
     monkeypatch.setattr(repository, "networks_of", lambda _: [NETWORKS[0]])
     checkpoint = load_checkpoint(str(checkpoints("narrow")), None, "none", None)
-    export_repository(checkpoint, tmp_path / "out", Progress(disable=True))
+    progress = Progress(console=Console(file=io.StringIO()))
+    export_repository(checkpoint, tmp_path / "out", progress)
+    (task,) = progress.tasks
+    assert task.completed == task.total == 4 * checkpoint.weights["text_encoder"].parameters()
     engine = tmp_path / "out" / "text_encoder" / "1" / "model.onnx"
     assert (engine.parent / "model.onnx.data").stat().st_size > 50_000
     session = onnxruntime.InferenceSession(engine, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].name == "input_ids"
+
+
+def test_one_network_is_in_memory_at_a_time_and_each_is_told(
+    checkpoints: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules: list[weakref.ref[torch.nn.Module]] = []
+    said = io.StringIO()
+
+    def write(network: Network, choice: Choice, module: torch.nn.Module, *_: Any) -> Written:
+        assert [ref() for ref in modules] == [None] * len(modules), "let go of the one before"
+        assert re.search(rf"{network.name}: onnx fp32, [\d.]+ .?B in float32", said.getvalue())
+        modules.append(weakref.ref(module))
+        return Written(lambda _: next(module.parameters()), Measured(0.0, {}))
+
+    monkeypatch.setattr(repository, "write_engine", write)
+    monkeypatch.setattr(repository, "fit_config", lambda *_: None)
+    checkpoint = load_checkpoint(str(checkpoints("narrow")), None, None, None)
+    progress = Progress(console=Console(file=said, width=200))
+    export_repository(checkpoint, tmp_path / "out", progress)
+    assert len(modules) == len(NETWORKS)
+    assert progress.finished

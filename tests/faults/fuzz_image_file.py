@@ -9,7 +9,7 @@ import warnings
 
 import atheris
 
-with atheris.instrument_imports(include=["PIL", "gateway.images.read", "gateway.images.cost"]):
+with atheris.instrument_imports(include=["PIL", "gateway.images", "pi_heif"]):
     from gateway.errors import InvalidImage
     from gateway.images.read import read_image
 

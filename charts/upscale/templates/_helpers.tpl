@@ -49,23 +49,18 @@ helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Versio
 {{- default (include "upscale.fullname" .) .Values.secret.existing -}}
 {{- end -}}
 
-{{- define "upscale.exportSecret" -}}
-{{- default (printf "%s-export" (include "upscale.fullname" .)) .Values.secret.existing -}}
-{{- end -}}
-
 {{/* env entries of those of some names that the Secret has; none of them may be missing.
-     (list . "secret's name" (list "AUTH_TOKEN" ...)) */}}
+     (list . (list "AUTH_TOKEN" ...)) */}}
 {{- define "upscale.secretEnv" -}}
 {{- $root := index . 0 -}}
-{{- $name := index . 1 -}}
 {{- $has := keys $root.Values.secret.values -}}
 {{- if $root.Values.secret.existing -}}{{- $has = $root.Values.secret.keys -}}{{- end -}}
-{{- range $key := index . 2 }}
+{{- range $key := index . 1 }}
 {{- if has $key $has }}
 - name: {{ $key }}
   valueFrom:
     secretKeyRef:
-      name: {{ $name }}
+      name: {{ include "upscale.secret" $root }}
       key: {{ $key }}
 {{- end }}
 {{- end }}
@@ -80,7 +75,7 @@ helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Versio
 - name: AWS_ENDPOINT_URL
   value: {{ . | quote }}
 {{- end }}
-{{- include "upscale.secretEnv" (list . (include "upscale.secret" .) (list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN")) }}
+{{- include "upscale.secretEnv" (list . (list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN")) }}
 {{- end -}}
 
 {{/* Helm reads every number as a float and would write 10000000 as 1e+07. */}}
@@ -144,6 +139,8 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- include "upscale.selector" (list (index . 0) (index . 1)) | nindent 8 }}
+    # Of one ReplicaSet: in a rollout the old pods, which go, do not count.
+    matchLabelKeys: [pod-template-hash]
 {{- end }}
 {{- end -}}
 
@@ -152,25 +149,33 @@ topologySpreadConstraints:
 {{- .Values.gateway.settings.REQUEST_TIMEOUT_S | ceil | int -}}
 {{- end -}}
 
+{{/* How long a proxy before the gateway waits for it, seconds. */}}
+{{- define "upscale.proxySeconds" -}}
+{{- add (include "upscale.requestSeconds" .) (.Values.gateway.settings.UPLOAD_TIMEOUT_S | ceil | int) 10 -}}
+{{- end -}}
+
+{{/* The longest that Triton is drained before SIGTERM: the longest request, and 45 s without any. */}}
+{{- define "upscale.drainSeconds" -}}
+{{- add (include "upscale.requestSeconds" .) 45 -}}
+{{- end -}}
+
+{{/* From the start of a Triton pod to its first picture at the latest, seconds. */}}
+{{- define "upscale.loadSeconds" -}}
+{{- add .Values.triton.startupSeconds (ternary .Values.models.export.deadlineSeconds 0 (eq .Values.models.source "export")) -}}
+{{- end -}}
+
 {{/* The queries that autoscaling and alerts share; `namespace` and `service` come from the
      ServiceMonitors. (list . "gateway") */}}
 {{- define "upscale.series" -}}
 namespace="{{ (index . 0).Release.Namespace }}",service="{{ include "upscale.fullname" (index . 0) }}-{{ index . 1 }}"
 {{- end -}}
 
-{{- define "upscale.tritonResources" -}}
-{{- $resources := deepCopy .Values.triton.resources -}}
-{{- if gt (int .Values.triton.gpu.count) 0 -}}
-{{- $limits := merge (dict .Values.triton.gpu.resource (int .Values.triton.gpu.count)) (default dict $resources.limits) -}}
-{{- $resources = set $resources "limits" $limits -}}
-{{- end -}}
-{{- toYaml $resources -}}
-{{- end -}}
-
-{{- define "upscale.exportResources" -}}
-{{- $resources := deepCopy .Values.models.export.resources -}}
-{{- if gt (int .Values.models.export.gpu) 0 -}}
-{{- $limits := merge (dict .Values.triton.gpu.resource (int .Values.models.export.gpu)) (default dict $resources.limits) -}}
+{{/* With the pod's GPU: (list . .Values.triton.resources) */}}
+{{- define "upscale.gpuResources" -}}
+{{- $root := index . 0 -}}
+{{- $resources := deepCopy (index . 1) -}}
+{{- if gt (int $root.Values.triton.gpu.count) 0 -}}
+{{- $limits := merge (dict $root.Values.triton.gpu.resource (int $root.Values.triton.gpu.count)) (default dict $resources.limits) -}}
 {{- $resources = set $resources "limits" $limits -}}
 {{- end -}}
 {{- toYaml $resources -}}

@@ -210,3 +210,9 @@ def test_a_connection_that_is_used_lasts() -> None:
             await asyncio.sleep(TIMEOUT_S / 10)
 
     run(use)
+
+
+def test_connections_that_rest_outlive_a_proxys() -> None:
+    """nginx's and AWS's load balancers' end after 60 s; who closes later meets no request."""
+    server = http_server(app(), Settings(**SETTINGS), stop_timeout_s=1)
+    assert server.config.timeout_keep_alive > 60

@@ -21,7 +21,10 @@ def test_requests_are_counted_by_status_and_cancelled_ones_apart() -> None:
     metrics = Metrics(Capacity(1, 1))
     metrics.count_request(200, 2.0, {"denoise": 1.5})
     metrics.count_request(499, 1.0, {"denoise": 0.5})
+    metrics.count_request(500, 0.0, {}, is_refused=True)
     found = values(metrics)
+    assert found["upscale_requests_total", "500"] == found["upscale_refused_total", "500"] == 1
+    assert ("upscale_refused_total", "200") not in found
     assert found["upscale_requests_total", "200"] == 1
     assert found["upscale_requests_total", "499"] == 1
     assert found["upscale_cancelled_total", ""] == 1

@@ -1,0 +1,46 @@
+"""`make images`: build the three images and hold each to what it must be. For a person, not pytest.
+
+A release is checked so; it needs 20 GB of disk and the packages of tests/deploy/containers.py.
+"""
+
+import argparse
+import sys
+
+from tests.deploy.bases import nvidia_base, python_base
+from tests.deploy.containers import Containers
+
+# What an image adds to its base, 10^6 bytes, and what must work in it.
+FOLDERS = {
+    "gateway": ("/opt/upscale", "/app"),
+    "triton": ("/opt/stages", "/opt/upscale"),
+    "export": ("/opt/export", "/app"),
+}
+LIMITS_MB = {"gateway": 300, "triton": 2000, "export": 3300}
+IMPORTS = {
+    "gateway": "import export.download, gateway.app",
+    "triton": "import PIL, tokenizers, torch",
+    "export": "import diffusers, onnx, onnxruntime, onnxscript, torch, transformers, cli.export",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*FOLDERS, []], default=list(FOLDERS))
+    containers = Containers()
+    python_base(containers)
+    for name in parser.parse_args().names:
+        if name != "gateway":
+            nvidia_base(containers)
+        image = containers.build(name)
+        python = "python" if name == "gateway" else "python3"
+        hardened = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")  # noqa: S108
+        run = ("podman", "run", "--rm", "--network", "none", *hardened, "--entrypoint", python)
+        containers.run(*run, image, "-c", IMPORTS[name])
+        sizes = containers.sizes_mb(image, *FOLDERS[name])
+        total = sum(sizes.values())
+        sys.stdout.write(f"{image}: {total:.0f} MB beside its base {sizes}\n")
+        assert total < LIMITS_MB[name], f"{image} takes {total:.0f} MB of {LIMITS_MB[name]}"
+
+
+if __name__ == "__main__":
+    main()
