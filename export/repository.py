@@ -142,12 +142,16 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def limit_vae_batches(checkpoint: Checkpoint, folder: Path) -> None:
-    """One tile a call for a decoder with attention over all latents: its scores take 1 GiB each."""
+    """One tile a call for a decoder with attention over all latents, and none above 128 x 128.
+
+    The scores of such a tile take 1 GiB.
+    """
     if not checkpoint.pipeline.vae.config.mid_block_add_attention:
         return
     decode, vae_decoder = (folder / name / "config.pbtxt" for name in ("decode", "vae_decoder"))
     stage, engine = read_config(decode), read_config(vae_decoder)
     stage.parameters["vae_batch_size"].string_value = "1"
+    stage.parameters["max_tile"].string_value = "128"
     engine.max_batch_size = 1
     write_config(decode, stage)
     write_config(vae_decoder, engine)

@@ -93,6 +93,9 @@ def test_configs_fit_the_checkpoint(repositories: Callable[[str], Path]) -> None
         denoise = read_config(folder / "denoise" / "config.pbtxt")
         dims = {tensor.name: list(tensor.dims) for tensor in denoise.input}
         assert dims["prompt_embeds"] == dims["negative_prompt_embeds"] == [77, width]
+        decode = read_config(folder / "decode" / "config.pbtxt").parameters
+        tile = "160" if architecture == "narrow" else "128"  # which has attention in its decoder
+        assert decode["max_tile"].string_value == tile
         upscale = read_config(folder / "upscale" / "config.pbtxt")
         assert upscale.parameters["max_noise_level"].string_value == noise
         assert upscale.parameters["num_inference_steps"].string_value == "75"
