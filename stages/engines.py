@@ -5,6 +5,7 @@ run there. Arrays are NumPy's or torch's; on a GPU they stay there.
 """
 
 import importlib.util
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,7 +93,6 @@ class AotiEngine:
         device: `cpu` or `cuda:0`, which of the GPUs where it was compiled for one.
         """
         import torch  # noqa: PLC0415 - 200 MB that ONNX Runtime on a CPU does not need
-        from torch._inductor.package.package import AOTICompiledModel  # noqa: PLC0415
 
         # Asked before it is loaded, as torch's own loader does: one for the CPU refuses an index.
         loader: Any = torch._C._aoti.AOTIModelPackageLoader
@@ -103,7 +103,10 @@ class AotiEngine:
             index = int(device.removeprefix("cuda:"))
             torch.backends.cudnn.allow_tf32 = False  # as the export verified it
         # Unpacked, one in a file would leave its gigabytes in /tmp when this process is killed.
-        self.package = AOTICompiledModel(loader(str(folder), "model", False, 1, index))
+        self.package = loader(str(folder), "model", False, 1, index)
+        # PyTorch's wrapper of a loader needs its compiler, which an image has no other use for.
+        _, inputs = json.loads(self.package.get_call_spec()[0])
+        self.inputs = json.loads(inputs["children_spec"][1]["context"])
 
     def __call__(self, batch: Batch) -> list[Any]:
         """On a GPU it returns before the output is there, as PyTorch does."""
@@ -115,12 +118,10 @@ class AotiEngine:
         """All at once, to a tensor."""
         import torch  # noqa: PLC0415
 
-        return self.package(
-            **{
-                name: torch.as_tensor(array, device=self.device).contiguous()
-                for name, array in batch.items()
-            }
+        [output] = self.package.run(
+            [torch.as_tensor(batch[name], device=self.device).contiguous() for name in self.inputs]
         )
+        return output
 
 
 def find_engine(folder: Path, device: str, outputs: Sequence[str]) -> Engine | None:

@@ -26,7 +26,7 @@ def test_the_default_on_a_cpu_is_exact() -> None:
 
 
 def test_the_default_on_a_gpu_is_diffusers_own() -> None:
-    assert precisions([], on_gpu=True) == {
+    assert precisions([], on_gpu=True, engine="onnx") == {
         "text_encoder": FP16,
         "unet": FP16,
         "vae_decoder": FP32,

@@ -42,7 +42,8 @@ class Dtypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @torch.no_grad()
 def test_the_decoders_pixels_are_bytes_at_its_very_end_only() -> None:
     """TensorRT does not support uint8 for what lies within a graph."""
-    checkpoint: Any = type("Checkpoint", (), {"pipeline": make_pipeline("narrow")})()
+    pipeline = make_pipeline("narrow")
+    checkpoint: Any = type("Checkpoint", (), {"load": lambda _, name: getattr(pipeline, name)})()
     decoder = VaeDecoder(checkpoint)
     with Dtypes() as dtypes:
         decoder(torch.zeros(1, 4, 8, 8))

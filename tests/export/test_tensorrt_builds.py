@@ -34,8 +34,8 @@ CASES = [
 def _tensorrt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """`import tensorrt` is TensorRT-RTX's module for this one."""
     folder = tmp_path_factory.mktemp("tensorrt")
-    uv = Path(sys.executable).parent / "uv"
-    command = [uv, "pip", "install", "--quiet", "--no-deps", "--target", folder, *WHEELS]
+    uv = str(Path(sys.executable).parent / "uv")
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *WHEELS]
     subprocess.run(command, check=True)
     sys.path.insert(0, str(folder))
     try:

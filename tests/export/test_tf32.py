@@ -1,15 +1,17 @@
 """Why no engine runs in TF32, as GPUs would by default."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from export.checkpoint import load_checkpoint
 from export.exactness import CHECK_SIZES, relative_error, seeded_inputs
 from export.networks import NETWORKS, Network
 from export.precision import Precision
-from tests.tiny_pipeline import make_pipeline, make_safety_checker
 
 PRODUCTS = {"convolution", "mm", "addmm", "bmm", "baddbmm"}
 DROPPED_BITS = 13  # of float32's 23
@@ -35,13 +37,12 @@ def rounded(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["text_encoder", "unet", "safety_checker"])
 @torch.no_grad()
-def test_tf32_is_too_far_from_float32(name: str) -> None:
+def test_tf32_is_too_far_from_float32(name: str, checkpoints: Callable[[str], Path]) -> None:
     network: Network = next(network for network in NETWORKS if network.name == name)
-    parts = {"pipeline": make_pipeline("narrow"), "safety_checker": make_safety_checker(1.0)}
-    checkpoint: Any = type("Checkpoint", (), parts)()
+    checkpoint = load_checkpoint(str(checkpoints("narrow")), None, None, None)
     module = network.module(checkpoint).eval()
     inputs = seeded_inputs(network, checkpoint, CHECK_SIZES[0])
     expected = module(**inputs)
-    with TF32():
+    with TF32():  # type: ignore[no-untyped-call]
         actual = module(**inputs)
     assert relative_error(network, actual, expected) > network.tolerance_in(Precision.FP32)

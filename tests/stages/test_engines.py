@@ -62,12 +62,13 @@ def test_a_package_runs_in_parts_too() -> None:
     engine = AotiEngine.__new__(AotiEngine)
     rows: list[int] = []
 
-    def double(sample: torch.Tensor) -> torch.Tensor:
-        rows.append(len(sample))
-        return 2 * sample
+    class Package:
+        def run(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+            [sample] = inputs
+            rows.append(len(sample))
+            return [2 * sample]
 
-    package: Any = double
-    engine.device, engine.package = "cpu", package
+    engine.device, engine.package, engine.inputs = "cpu", Package(), ["sample"]
     sample = np.random.default_rng(0).random((5, 4, 128, 128), np.float32)
     for given in (sample, torch.from_numpy(sample)):
         rows.clear()

@@ -72,8 +72,8 @@ def running() -> Iterator[Callable[..., DenoiseLoop]]:
     loops: list[DenoiseLoop] = []
 
     def run(**arguments: Any) -> DenoiseLoop:
-        threads = {name: ThreadPoolExecutor(1) for name in ("starter", "sender")}
-        loop = make_loop(**arguments, **threads)
+        starter, sender = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        loop = make_loop(**arguments, starter=starter, sender=sender)
         loop.start()
         loops.append(loop)
         return loop

@@ -106,7 +106,7 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def operations(**changes: Any) -> list[str]:
     """Of a step's calls on a device, without the UNet, for each number of jobs of one kind."""
-    names = []
+    names: list[list[str]] = []
     for count in (1, 2, 8):
         jobs = [Job(request(seed=seed, **changes), FakeCaller()) for seed in range(count)]
         for it in jobs:

@@ -59,7 +59,8 @@ class TritonPythonModel:
         self, latents: NDArray[np.float32], height: int, width: int, trace: Any
     ) -> NDArray[np.uint8]:
         """latents [4, h, w] -> uint8 [4 * height, 4 * width, 3], without denoise's padding."""
-        mosaic = Mosaic(latents.shape[1:], (SCALE * height, SCALE * width), self.max_tile)
+        latents_size = latents.shape[1], latents.shape[2]
+        mosaic = Mosaic(latents_size, (SCALE * height, SCALE * width), self.max_tile)
         for tiles in mosaic.batches(self.batch_size):
             windows = np.stack([tile.window(latents) for tile in tiles])
             images = call_engine("vae_decoder", "latents", windows, "image", trace)
