@@ -14,6 +14,7 @@ import torch
 from export.errors import ExportError
 from export.networks import Network
 from export.precision import Precision
+from stages.gpu import gpu_refusal
 
 
 class Engine(StrEnum):
@@ -38,7 +39,12 @@ GPU_PRECISIONS = {"unet": Precision.FP16, "text_encoder": Precision.FP16}
 
 
 def has_gpu() -> bool:
-    """Whether engines are made for a GPU: PyTorch sees one."""
+    """Whether engines are made for a GPU: PyTorch sees one.
+
+    Raises ExportError where a PyTorch for GPUs cannot use the one that is here.
+    """
+    if torch.version.cuda and (why := gpu_refusal()):
+        raise ExportError(why)
     return torch.cuda.is_available()
 
 

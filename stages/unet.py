@@ -14,6 +14,7 @@ from torch.utils.dlpack import from_dlpack
 from stages.bls import call_model
 from stages.engines import PACKAGE, AotiEngine, Engine, find_engine
 from stages.errors import EngineFailed
+from stages.gpu import gpu_refusal
 from stages.machine import machine_refusal
 from stages.tiles import MAX_TILE, checked_max_tile
 
@@ -42,8 +43,13 @@ def load_unet(folder: Path, device: str, where: str) -> "OwnUNet | BlsUNet":
 
 
 def read_device(value: str) -> str:
-    """The parameter `device` of denoise, as `cpu` or `cuda:0`. Raises ValueError."""
+    """The parameter `device` of denoise, as `cpu` or `cuda:0`.
+
+    Raises ValueError, for "auto" where the GPU that is here cannot be used.
+    """
     if value == "auto":
+        if why := gpu_refusal():
+            raise ValueError(why)
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if value not in names:

@@ -117,6 +117,15 @@ def test_a_gpu_that_is_named_and_missing_is_told(
     assert (unet.read_device("auto"), unet.read_device("cuda:1")) == ("cuda:0", "cuda:1")
 
 
+def test_the_cpu_never_takes_the_place_of_a_gpu_that_is_here(
+    unet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unet, "gpu_refusal", lambda: "PyTorch cannot use the GPU: too old.")
+    with pytest.raises(ValueError, match="cannot use the GPU: too old"):
+        unet.read_device("auto")
+    assert unet.read_device("cpu") == "cpu", "which somebody asks for"
+
+
 @pytest.mark.parametrize(("memory", "expected"), [(80e9, 512), (24e9, 256), (16e9, MAX_TILE)])
 def test_the_largest_tile_goes_by_the_gpus_memory(
     unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, expected: int
