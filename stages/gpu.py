@@ -20,7 +20,7 @@ def gpu_refusal() -> str | None:
     if not found or os.environ.get("CUDA_VISIBLE_DEVICES") in HIDDEN or torch.cuda.is_available():
         return None
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         why = "it sees none"
     except (AssertionError, RuntimeError) as error:  # made without CUDA; everything else
         why = str(error).rstrip(".")
