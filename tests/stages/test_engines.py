@@ -77,6 +77,31 @@ def test_a_package_runs_in_parts_too() -> None:
         assert np.array_equal(out, 2 * sample)
 
 
+def test_on_a_gpu_a_package_gets_the_one_that_was_named_and_no_tf32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[tuple[Any, ...]] = []
+
+    class Loader:
+        """PyTorch's, of a package with one input."""
+
+        def __init__(self, *arguments: Any) -> None:
+            loaded.append((*arguments, torch.backends.cudnn.allow_tf32))
+
+        @staticmethod
+        def load_metadata_from_package(*_: str) -> dict[str, str]:
+            return {"AOTI_DEVICE_KEY": "cuda"}
+
+        def get_call_spec(self) -> list[str]:
+            return ['[1, {"children_spec": [{}, {"context": "[\\"sample\\"]"}]}]']
+
+    monkeypatch.setattr(torch._C._aoti, "AOTIModelPackageLoader", Loader)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    engine = AotiEngine(Path("package"), "cuda:1")
+    assert loaded == [("package", "model", False, 1, 1, False)]
+    assert (engine.device, engine.inputs) == ("cuda:1", ["sample"])
+
+
 BOTH = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 

@@ -26,7 +26,7 @@ from stages.unet import load_unet, max_tile_of, read_device
 
 
 class TritonPythonModel:
-    """Decoupled: `execute` only hands requests over, the loop's thread answers them."""
+    """Decoupled: `execute` only hands requests over, a thread beside the loop answers them."""
 
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
