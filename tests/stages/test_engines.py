@@ -109,8 +109,11 @@ def test_cuda_is_used_where_it_is_wanted_and_there() -> None:
     assert providers_for("cpu", BOTH) == ["CPUExecutionProvider"]
     (name, options), last = providers_for("cuda:1", BOTH)
     assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert options["device_id"] == "1"
-    assert options["use_tf32"] == "0"
+    assert options == {
+        "device_id": "1",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": "0",
+    }
 
 
 def test_a_package_without_cuda_never_takes_the_cpu_for_a_gpu(double: Path) -> None:
