@@ -21,9 +21,8 @@ from benchmarks.section import MEBIBYTE, link, plotted, section, table
 from benchmarks.server import UpscaleServer
 from benchmarks.statistics import Statistics
 from benchmarks.watch import Memory
-from stages.tiles import OVERLAP, TILE
+from stages.tiles import MAX_TILE, MULTIPLE, OVERLAP, spans
 
-MULTIPLE = 8
 PLOT = "growth.png"
 Photograph = Callable[[int], Image.Image]
 
@@ -37,10 +36,15 @@ class Case:
     concurrency: int = 1
 
     @property
+    def padded(self) -> int:
+        """The side as the stages see it."""
+        return self.side + -self.side % MULTIPLE
+
+    @property
     def tiles(self) -> int:
         """Of the whole image."""
-        padded = self.side + -self.side % MULTIPLE
-        return 1 if padded <= TILE else (-(-(padded - OVERLAP) // (TILE - OVERLAP))) ** 2
+        count = -(-(self.padded - OVERLAP) // (MAX_TILE - OVERLAP))
+        return 1 if self.padded <= MAX_TILE else count**2
 
     @property
     def rows(self) -> int:
@@ -50,7 +54,7 @@ class Case:
     @property
     def work(self) -> int:
         """Pixels that the UNet sees."""
-        return self.rows * min(self.side + -self.side % MULTIPLE, TILE) ** 2
+        return self.rows * spans(self.padded, MAX_TILE)[0].length ** 2
 
     @property
     def pixels(self) -> int:

@@ -1,14 +1,14 @@
 """The repository that `upscale serve` uses when none is named: exported once, then kept."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 
-from export.manifest import TOOLS
+from export.manifest import tool_versions
 from gateway.serve import ServeError
 
 ROOT = Path(__file__).parent.parent
@@ -47,8 +47,7 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for path in sorted(_source_files()):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
-    for tool in TOOLS:
-        digest.update(f"{tool}=={version(tool)}".encode())
+    digest.update(json.dumps(tool_versions()).encode())
     return digest.hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from embedded.errors import TritonError
 from embedded.leftovers import new_prefix, remove_by_prefix, remove_leftovers
 from embedded.triton_log import why_it_failed
 from embedded.wheel import STUB, Wheel, environment, lay_out_backends
-from stages.machine import machine_refusal
+from stages.machine import is_verified_on_cpu, machine_refusal
 
 STOP_TIMEOUT_S = 40.0  # for what it works on; then it is killed
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -114,7 +114,7 @@ class Triton:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=environment(wheel),
+                env=environment(wheel, on_cpu=is_verified_on_cpu(self.repository)),
                 start_new_session=True,  # Ctrl-C is for us; we stop Triton in our own order
                 preexec_fn=end_with_parent,  # noqa: PLW1509 (one prctl call, no lock)
             )

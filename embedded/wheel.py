@@ -61,8 +61,11 @@ def lay_out_backends(wheel: Wheel, folder: Path) -> None:
         shutil.copytree(STAGES, folder / backend.name / "stages", ignore=ignore)
 
 
-def environment(wheel: Wheel) -> dict[str, str]:
-    """The stub links libpython and asks the `python3` on PATH for packages: both are this one's."""
+def environment(wheel: Wheel, *, on_cpu: bool = True) -> dict[str, str]:
+    """The stub links libpython and asks the `python3` on PATH for packages: both are this one's.
+
+    on_cpu: hides GPUs, as for engines that were verified without one.
+    """
     libraries = [str(wheel.libraries), str(sysconfig.get_config_var("LIBDIR"))]
     libraries += filter(None, [os.environ.get("LD_LIBRARY_PATH")])
     return {
@@ -70,4 +73,5 @@ def environment(wheel: Wheel) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "HF_HUB_OFFLINE": "1",
+        **({"CUDA_VISIBLE_DEVICES": ""} if on_cpu else {}),
     }

@@ -2,16 +2,19 @@
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
 from export.errors import ExportError
 from export.networks import Network
 from export.precision import Precision
+from stages.gpu import gpu_refusal
 
 
 class Engine(StrEnum):
@@ -36,7 +39,12 @@ GPU_PRECISIONS = {"unet": Precision.FP16, "text_encoder": Precision.FP16}
 
 
 def has_gpu() -> bool:
-    """Whether engines are made for a GPU: PyTorch sees one."""
+    """Whether engines are made for a GPU: PyTorch sees one.
+
+    Raises ExportError where a PyTorch for GPUs cannot use the one that is here.
+    """
+    if torch.version.cuda and (why := gpu_refusal()):
+        raise ExportError(why)
     return torch.cuda.is_available()
 
 
@@ -84,17 +92,35 @@ def choice_refusal(network: Network, choice: Choice, on_gpu: bool) -> str | None
             f"{network.name} as TensorRT: its Python package is not installed; install the extra"
             " `tensorrt`, in the release of the container that will run it."
         )
-    compiler = os.environ.get("CXX", "g++")
-    if choice.engine is Engine.AOTI and shutil.which(compiler) is None:
-        return (
-            f"{network.name} as AOTInductor: it compiles with {compiler}, which is not installed"
-            " (Debian: apt install g++; another one: CXX); or choose --engine onnx."
-        )
+    if choice.engine is Engine.AOTI and (why := compiler_refusal(on_gpu)):
+        return f"{network.name} as AOTInductor: it {why}; or choose --engine onnx."
     if choice == Choice(Engine.ONNX, Precision.BF16) and not on_gpu:
         return (
             f"{network.name} in bf16 as ONNX: ONNX Runtime has no bf16 convolutions on CPUs."
             " Allowed here: --engine aoti in bf16, or onnx in fp16 or fp32."
         )
+    return None
+
+
+def compiler_refusal(on_gpu: bool) -> str | None:
+    """What Inductor compiles with and is not here, or None."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        return (
+            f"compiles with {compiler}, which is not installed (Debian: apt install g++; another"
+            " one: CXX)"
+        )
+    if not on_gpu:
+        return None
+    from torch.utils import cpp_extension  # noqa: PLC0415 - needs setuptools, a CPU does not
+
+    if cpp_extension.CUDA_HOME is None:
+        return (
+            "needs the CUDA toolkit, which is not found: install that of PyTorch's release,"
+            f" {torch.version.cuda}, and set CUDA_HOME to its folder"
+        )
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        return "needs Python.h, which is not installed (Debian: apt install python3-dev)"
     return None
 
 

@@ -12,17 +12,18 @@ from export.checkpoint import Checkpoint
 from export.engine_choice import Choice, Engine, has_gpu
 from export.exactness import Measured, Run, measure
 from export.networks import Network
-from export.onnx_engine import export_onnx, load_onnx
+from export.onnx_engine import export_onnx, load_onnx, onnx_device
 from export.precision import in_precision
 from export.tensorrt_engine import export_tensorrt, load_tensorrt
 from export.triton_config import read_config, write_config
 from export.zero_weights import without_zero_weights
+from stages.engines import PACKAGE
 from stages.machine import describe_machine
 
 WARM_SIDE = 64  # of the latents
 FILES = {
     Engine.ONNX: "model.onnx",
-    Engine.AOTI: "model.pt2",
+    Engine.AOTI: PACKAGE,
     Engine.TENSORRT: "model.plan",
 }
 
@@ -33,6 +34,7 @@ class Written:
 
     run: Run  # calls it
     measured: Measured  # against float32 PyTorch
+    device: str  # where that was, `cpu` or `cuda`
     profiles: int = 0  # how many TensorRT has; the others have none
 
 
@@ -55,7 +57,7 @@ def write_engine(
     profiles = 0
     if choice.engine is Engine.ONNX:
         export_onnx(network, inside, checkpoint, path)
-        run = load_onnx(network, path)
+        run, device = load_onnx(network, path), onnx_device().partition(":")[0]
     elif choice.engine is Engine.AOTI:
         export_aoti(network, inside, checkpoint, path, device)
         run = load_aoti(path, device)
@@ -65,7 +67,7 @@ def write_engine(
             export_onnx(network, inside, checkpoint, graph)
             profiles = export_tensorrt(network, checkpoint, graph, path, max_batch_size)
         run = load_tensorrt(network, path)
-    return Written(run, measure(network, module, checkpoint, run), profiles)
+    return Written(run, measure(network, module, checkpoint, run), device, profiles)
 
 
 def fit_config(path: Path, choice: Choice, written: Written) -> None:
@@ -73,14 +75,17 @@ def fit_config(path: Path, choice: Choice, written: Written) -> None:
     config = read_config(path)
     for tensor in [*config.input, *config.output]:
         tensor.dims[:] = written.measured.dims[tensor.name]
+    if choice.engine is not Engine.ONNX:
+        config.ClearField("optimization")  # ONNX Runtime's
+        config.ClearField("parameters")
     if choice.engine is Engine.AOTI:
-        config.backend = "pytorch"
+        config.backend = "python"
     if choice.engine is Engine.TENSORRT:
         config.ClearField("backend")
         config.platform = "tensorrt_plan"
         config.instance_group[0].profile[:] = [str(i) for i in range(written.profiles)]
     if has_gpu() and choice.engine is not Engine.TENSORRT:
-        # Ours are Python-based backends, which else get every tensor through the host.
+        # Where Python runs the engine, which else gets every tensor through the host.
         config.parameters["FORCE_CPU_ONLY_INPUT_TENSORS"].string_value = "no"
     warm_up(config, WARM_SIDE)
     write_config(path, config)
@@ -103,5 +108,7 @@ def describe_engine(choice: Choice, written: Written, allowed: float) -> dict[st
         "precision": choice.precision,
         "error": written.measured.error,
         "tolerance": allowed,
+        "verified_on": written.device,
+        "tf32": False,
         "machine": describe_machine(choice.engine, "cuda" if has_gpu() else "cpu"),
     }

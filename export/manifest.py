@@ -1,15 +1,29 @@
 """The files of a repository against the sums in its manifest.json."""
 
+import contextlib
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from stages.machine import MANIFEST
 
 # Whose versions an exported repository depends on.
-TOOLS = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
+TOOLS = (
+    *("torch", "diffusers", "transformers", "onnx", "onnxscript"),
+    *("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-cu13"),
+)
 COMPILED = "__pycache__"  # Python's own, of the stages' sources, made when they are first run
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions of those tools that are installed: of ONNX Runtime one of two packages is."""
+    found = {}
+    for tool in TOOLS:
+        with contextlib.suppress(PackageNotFoundError):
+            found[tool] = version(tool)
+    return found
 
 
 def sums_of(repository: Path) -> dict[str, str]:

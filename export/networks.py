@@ -66,7 +66,8 @@ class VaeDecoder(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         image = self.vae.decoder(self.vae.post_quant_conv(latents / self.scaling_factor))
         unit = (image.float() * 0.5 + 0.5).clamp(0, 1)  # bfloat16 has not all levels
-        pixels: Tensor = (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        # The cast comes last: TensorRT has uint8 at the borders of a graph only.
+        pixels: Tensor = (unit * 255).round().permute(0, 2, 3, 1).to(torch.uint8)
         return pixels
 
 

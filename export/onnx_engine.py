@@ -4,6 +4,7 @@ import gc
 import warnings
 from pathlib import Path
 
+import onnxruntime
 import torch
 from torch import nn
 
@@ -45,12 +46,18 @@ def export_onnx(network: Network, module: nn.Module, checkpoint: Checkpoint, pat
     gc.collect()  # its graphs refer to each other, and to copies of weights
 
 
-def load_onnx(network: Network, path: Path) -> Run:
-    """The file in ONNX Runtime, as it is served; on the GPU where there is one.
+def onnx_device() -> str:
+    """Where ONNX is verified: `cuda:0` where PyTorch sees a GPU and ONNX Runtime has CUDA."""
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return "cuda:0" if has_cuda and torch.cuda.is_available() else "cpu"
 
-    Raises ExportError when it has no kernels for it here.
+
+def load_onnx(network: Network, path: Path) -> Run:
+    """The file in ONNX Runtime, as it is served, on onnx_device().
+
+    Raises ExportError when it has no kernels for it there.
     """
-    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    device = onnx_device()
     try:
         engine = OnnxEngine(path, device, [network.output])
     except Exception as error:  # its exceptions share no class of their own

@@ -4,7 +4,6 @@ import gc
 import json
 import shutil
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.filesize import decimal
@@ -13,10 +12,10 @@ from tokenizers import Tokenizer
 
 from export.building import building
 from export.checkpoint import Checkpoint
-from export.engine_choice import Choice
+from export.engine_choice import Choice, Engine
 from export.engine_file import describe_engine, fit_config, write_engine
 from export.exactness import CHECK_SIZES, check_error
-from export.manifest import TOOLS, sums_of
+from export.manifest import sums_of, tool_versions
 from export.networks import Network, networks_of
 from export.precision import Precision
 from export.preview import write_preview
@@ -27,6 +26,8 @@ from stages.machine import MANIFEST
 
 ROOT = Path(__file__).parents[1]
 SOURCES, STAGES = ROOT / "model_repository", ROOT / "stages"
+COMPILED = shutil.ignore_patterns("__pycache__")
+AOTI_MODEL = ROOT / "export" / "aoti_model.py"
 
 
 def export_repository(
@@ -52,16 +53,21 @@ def export_repository(
 
 def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
     """Copy the models that this checkpoint has, and stages/ into those in Python."""
-    ignore = shutil.ignore_patterns("__pycache__")
     served = {network.name for network in networks_of(checkpoint)}
     for source in sorted(path for path in SOURCES.iterdir() if path.is_dir()):
         if source.name == "safety_checker" and source.name not in served:
             continue
-        shutil.copytree(source, folder / source.name, ignore=ignore)
+        shutil.copytree(source, folder / source.name, ignore=COMPILED)
         version_folder = folder / source.name / "1"
         version_folder.mkdir(exist_ok=True)  # Triton asks for a version of all
         if (version_folder / "model.py").is_file():
-            shutil.copytree(STAGES, version_folder / "stages", ignore=ignore)
+            shutil.copytree(STAGES, version_folder / "stages", ignore=COMPILED)
+
+
+def add_aoti_model(version_folder: Path) -> None:
+    """Beside a package of AOTInductor the Python model that runs it, in any Triton."""
+    shutil.copyfile(AOTI_MODEL, version_folder / "model.py")
+    shutil.copytree(STAGES, version_folder / "stages", ignore=COMPILED)
 
 
 def export_engines(
@@ -87,6 +93,7 @@ def export_engines(
         progress.console.print(
             f"{doing}, largest error against PyTorch {manifest[network.name]['error']:.1e} (allowed"
             f" {manifest[network.name]['tolerance']:.0e}), at {len(CHECK_SIZES)} sizes"
+            f" on {'a GPU' if manifest[network.name]['verified_on'] == 'cuda' else 'the CPU'}"
         )
     progress.update(task, description="done")
     return manifest
@@ -107,6 +114,8 @@ def export_engine(
     )
     check_error(network, choice.precision, written.measured.error)
     fit_config(config, choice, written)
+    if choice.engine is Engine.AOTI:
+        add_aoti_model(config.parent / "1")
     return describe_engine(choice, written, network.tolerance_in(choice.precision))
 
 
@@ -133,12 +142,16 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def limit_vae_batches(checkpoint: Checkpoint, folder: Path) -> None:
-    """One tile a call for a decoder with attention over all latents: its scores take 1 GiB each."""
+    """One tile a call for a decoder with attention over all latents, and none above 128 x 128.
+
+    The scores of such a tile take 1 GiB.
+    """
     if not checkpoint.pipeline.vae.config.mid_block_add_attention:
         return
     decode, vae_decoder = (folder / name / "config.pbtxt" for name in ("decode", "vae_decoder"))
     stage, engine = read_config(decode), read_config(vae_decoder)
     stage.parameters["vae_batch_size"].string_value = "1"
+    stage.parameters["max_tile"].string_value = "128"
     engine.max_batch_size = 1
     write_config(decode, stage)
     write_config(vae_decoder, engine)
@@ -173,7 +186,7 @@ def write_manifest(
         **served_parameters(checkpoint),
         "command": command,
         "engines": engines,
-        "tools": {tool: version(tool) for tool in TOOLS},
+        "tools": tool_versions(),
         "sha256": sums_of(folder),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")

@@ -14,10 +14,11 @@ from export.checkpoint import Checkpoint
 from export.errors import ExportError
 from export.exactness import Run, Size, seeded_inputs
 from export.networks import Inputs, Network
+from stages.tiles import MAX_TILE
 
 # Height and width of the latents: TensorRT tunes its kernels for the second of each bucket. The
 # second bucket reaches down too, because a long, thin image is as thin as itself.
-BUCKETS = ((8, 64, 64), (8, 128, 128))
+BUCKETS = ((8, 64, 64), (8, 128, MAX_TILE))
 USUAL_BATCH = 2  # one request with guidance
 
 
@@ -70,6 +71,7 @@ def export_tensorrt(
             f"{network.name}: TensorRT cannot read the ONNX file: {'; '.join(errors)}"
         )
     config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and not what fp32 promises
     wanted = profiles(network, checkpoint, max_batch_size)
     for profile in wanted:
         added = builder.create_optimization_profile()

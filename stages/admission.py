@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from stages.errors import ImageTooLarge
 from stages.request import BYTES_PER_PIXEL, Request
-from stages.tiles import TILE
+from stages.tiles import MAX_TILE
 
 MEGABYTE = 1_000_000
 
@@ -24,13 +24,20 @@ class Admission:
     """The bounds on active jobs.
 
     max_active: how many. memory_budget_mb: of their latents, images and tiles, 10^6 bytes.
-    prompt_embeds_bytes: of one prompt. Raises ValueError when the budget is too small.
+    prompt_embeds_bytes: of one prompt. max_tile: of the requests. Raises ValueError when the budget
+    is too small.
     """
 
-    def __init__(self, max_active: int, memory_budget_mb: int, prompt_embeds_bytes: int) -> None:
+    def __init__(
+        self,
+        max_active: int,
+        memory_budget_mb: int,
+        prompt_embeds_bytes: int,
+        max_tile: int = MAX_TILE,
+    ) -> None:
         self.max_active = max_active
         self._max_tiled = max(1, max_active // 2)
-        reserve = max_active * (BYTES_PER_PIXEL * TILE * TILE + 4 * prompt_embeds_bytes)
+        reserve = max_active * (BYTES_PER_PIXEL * max_tile**2 + 4 * prompt_embeds_bytes)
         self._budget_mb = memory_budget_mb
         self._tiled_bytes = memory_budget_mb * MEGABYTE - reserve
         if self._tiled_bytes < 0:

@@ -6,22 +6,30 @@ from collections.abc import Iterable, Iterator
 from stages.job import Job
 from stages.tiles import Tile
 
+ROW_PIXELS = 128 * 128  # latent pixels of a row, as max_rows counts them; a larger one is several
+
+
+def pixels_of(job: Job) -> int:
+    """What a tile of a job adds to a call, with its row without a prompt: latent pixels."""
+    height, width = job.request.tiles[0].size
+    return job.request.rows_per_tile * max(height * width, ROW_PIXELS)
+
 
 def batches(pairs: Iterable[tuple[Job, Tile]], max_rows: int) -> Iterator[list[tuple[Job, Tile]]]:
-    """Group tiles of one size, in order, into calls of at most max_rows rows.
+    """Group tiles of one size, in order, into calls of at most max_rows rows of ROW_PIXELS.
 
-    A tile that takes more rows than that by itself goes alone.
+    A tile that takes more than that by itself goes alone.
     """
     by_size: dict[tuple[int, int], list[tuple[Job, Tile]]] = defaultdict(list)
     for job, tile in pairs:
         by_size[tile.size].append((job, tile))
     for group in by_size.values():
         batch: list[tuple[Job, Tile]] = []
-        rows = 0
+        pixels = 0
         for job, tile in group:
-            if batch and rows + job.request.rows_per_tile > max_rows:
+            if batch and pixels + pixels_of(job) > max_rows * ROW_PIXELS:
                 yield batch
-                batch, rows = [], 0
+                batch, pixels = [], 0
             batch.append((job, tile))
-            rows += job.request.rows_per_tile
+            pixels += pixels_of(job)
         yield batch

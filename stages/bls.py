@@ -12,9 +12,13 @@ def call_model(
 ) -> "pb_utils.Tensor":
     """One call, to the tensor of that name. It shares its memory with Triton's answer.
 
-    options: `trace` of the request that it is for, `preferred_memory` of the output.
+    options: `trace` of the request that it is for; `preferred_memory` of the output, the host's
+    unless told otherwise: an engine on a GPU leaves it there, where NumPy cannot read it.
     Raises EngineFailed.
     """
+    options.setdefault(
+        "preferred_memory", pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0)
+    )
     response = pb_utils.InferenceRequest(
         model_name=name, requested_output_names=[output], inputs=inputs, **options
     ).exec()

@@ -1,11 +1,11 @@
-"""Engines by their files: `model.onnx` in ONNX Runtime, `model.pt2` of AOTInductor.
+"""Engines by their files: `model.onnx` in ONNX Runtime, `package/` of AOTInductor.
 
 Our Python-based backends run them, denoise runs the UNet's, and the export checks them as they are
 run there. Arrays are NumPy's or torch's; on a GPU they stay there.
 """
 
 import importlib.util
-import logging
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,12 @@ Batch = dict[str, Any]
 # Values of the largest input in one run on a CPU: one row of unet at 128 x 128, two of
 # vae_decoder. Memory grows with the rows of a run, and on a CPU more rows are no faster.
 RUN_SIZE = 2**17
-logger = logging.getLogger("engines")
+PACKAGE = "package"  # the folder of AOTInductor's files
+ON_THE_CPU = "or hide the GPU, CUDA_VISIBLE_DEVICES=, to run on the CPU"
+
+
+class DeviceUnavailable(RuntimeError):
+    """A GPU is asked for that a library cannot use; its text says what to do."""
 
 
 class Engine(Protocol):
@@ -29,22 +34,26 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """A graph in ONNX Runtime, on the CPU where that has no CUDA."""
+    """A graph in ONNX Runtime."""
 
     def __init__(self, path: Path, device: str, outputs: Sequence[str]) -> None:
-        """device: where it is to run, `cpu` or `cuda:0`. outputs: their names."""
+        """device: where it runs, `cpu` or `cuda:0`. outputs: their names.
+
+        Raises DeviceUnavailable where ONNX Runtime would take the CPU in the place of a GPU.
+        """
         import onnxruntime  # noqa: PLC0415 - not in a container with Triton's own backend for it
 
+        if device != "cpu":
+            onnxruntime.preload_dlls()  # cuBLAS and cuDNN, which came as packages of their own
         providers = providers_for(device, onnxruntime.get_available_providers())
         self.session = onnxruntime.InferenceSession(path, session_options(), providers=providers)
         self.outputs = outputs
-        self.device = device if "CUDAExecutionProvider" in self.session.get_providers() else "cpu"
-        if self.device != device:
-            logger.warning(
-                "%s runs on the CPU, not on %s: this ONNX Runtime has no CUDA; install"
-                " onnxruntime-gpu in the place of onnxruntime.",
-                path,
-                device,
+        self.device = device
+        if device != "cpu" and "CUDAExecutionProvider" not in self.session.get_providers():
+            raise DeviceUnavailable(
+                f"{path} cannot run on {device}: ONNX Runtime found no CUDA 12 or cuDNN 9, or a"
+                " driver too old for them; its own lines above say which. Repair that,"
+                f" {ON_THE_CPU}."
             )
 
     def __call__(self, batch: Batch) -> list[Any]:
@@ -78,16 +87,26 @@ class OnnxEngine:
 class AotiEngine:
     """A package of AOTInductor, on the device that it was compiled for; it has one output."""
 
-    def __init__(self, path: Path, device: str) -> None:
-        """device: `cpu` or `cuda:0`, which of the GPUs where it was compiled for one."""
+    def __init__(self, folder: Path, device: str) -> None:
+        """folder: with the package unpacked: its code is mapped from there, nothing is written.
+
+        device: `cpu` or `cuda:0`, which of the GPUs where it was compiled for one.
+        """
         import torch  # noqa: PLC0415 - 200 MB that ONNX Runtime on a CPU does not need
 
         # Asked before it is loaded, as torch's own loader does: one for the CPU refuses an index.
         loader: Any = torch._C._aoti.AOTIModelPackageLoader
-        compiled_for = loader.load_metadata_from_package(str(path), "model")["AOTI_DEVICE_KEY"]
+        compiled_for = loader.load_metadata_from_package(str(folder), "model")["AOTI_DEVICE_KEY"]
         self.device = "cpu" if compiled_for == "cpu" else device
-        index = -1 if self.device == "cpu" else int(device.removeprefix("cuda:"))
-        self.package = torch._inductor.aoti_load_package(str(path), device_index=index)
+        index = -1
+        if self.device != "cpu":
+            index = int(device.removeprefix("cuda:"))
+            torch.backends.cudnn.allow_tf32 = False  # as the export verified it
+        # Unpacked, one in a file would leave its gigabytes in /tmp when this process is killed.
+        self.package = loader(str(folder), "model", False, 1, index)
+        # PyTorch's wrapper of a loader needs its compiler, which an image has no other use for.
+        _, inputs = json.loads(self.package.get_call_spec()[0])
+        self.inputs = json.loads(inputs["children_spec"][1]["context"])
 
     def __call__(self, batch: Batch) -> list[Any]:
         """On a GPU it returns before the output is there, as PyTorch does."""
@@ -99,18 +118,16 @@ class AotiEngine:
         """All at once, to a tensor."""
         import torch  # noqa: PLC0415
 
-        return self.package(
-            **{
-                name: torch.as_tensor(array, device=self.device).contiguous()
-                for name, array in batch.items()
-            }
+        [output] = self.package.run(
+            [torch.as_tensor(batch[name], device=self.device).contiguous() for name in self.inputs]
         )
+        return output
 
 
 def find_engine(folder: Path, device: str, outputs: Sequence[str]) -> Engine | None:
     """The engine in a version's folder, or None where this Python has no library for it."""
-    if (folder / "model.pt2").is_file():
-        return AotiEngine(folder / "model.pt2", device)
+    if (folder / PACKAGE).is_dir():
+        return AotiEngine(folder / PACKAGE, device)
     if (folder / "model.onnx").is_file() and importlib.util.find_spec("onnxruntime"):
         return OnnxEngine(folder / "model.onnx", device, outputs)
     return None
@@ -129,13 +146,23 @@ def session_options() -> Any:
 
 
 def providers_for(device: str, available: list[str]) -> list[Any]:
-    """CUDA where the engine is to be on a GPU and the package onnxruntime-gpu is there.
+    """ONNX Runtime's for a device. Raises DeviceUnavailable where its package has no CUDA.
 
-    Convolutions are chosen by rule: a search would stall the first request of every size.
+    Convolutions are chosen by rule: a search would stall the first request of every size. TF32 is
+    off: its 10 bits are not what fp32 promises. config.pbtxt tells Triton's own backend the same.
     """
-    if device == "cpu" or "CUDAExecutionProvider" not in available:
+    if device == "cpu":
         return ["CPUExecutionProvider"]
-    options = {"device_id": device.removeprefix("cuda:"), "cudnn_conv_algo_search": "HEURISTIC"}
+    if "CUDAExecutionProvider" not in available:
+        raise DeviceUnavailable(
+            f"ONNX Runtime cannot run on {device}: this package of it has no CUDA. Install"
+            f" onnxruntime-gpu in the place of onnxruntime, {ON_THE_CPU}."
+        )
+    options = {
+        "device_id": device.removeprefix("cuda:"),
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": "0",
+    }
     return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.request import SIZE_MULTIPLE, Caller, Progress, Request
+from stages.request import Caller, Progress, Request
 from stages.schedules import Schedule
-from stages.tiles import Tile
+from stages.tiles import MULTIPLE, Tile
 
 LATENT_CHANNELS = 4
 PREVIEW_SIDE = 256  # of the latents that a preview is made of, at most
@@ -26,13 +26,17 @@ class Job:
     piece, as in diffusers. prediction.py has the mathematics.
     """
 
-    # Only once the job is started, all tensors on its device:
+    # Only once the job is started, all tensors on its device, so that no step copies to it:
     schedule: Schedule
     image: torch.Tensor  # float32 [1, 3, h, w], noised
     latents: torch.Tensor  # float32 [1, 4, h, w], after `steps_done` steps
     noise_pred: torch.Tensor  # float32 [1, 4, h, w], of this step, complete once is_predicted
     prompt_embeds: torch.Tensor  # float32 [1, 77, D]
     negative_prompt_embeds: torch.Tensor  # float32 [1, 77, D]
+    _labels: torch.Tensor  # int64 [2, S]: of each step the timestep and the noise level
+    # float32 [3, S]: of each step the factors of latents and prediction, and the guidance scale.
+    _factors: torch.Tensor
+    _weights: list[torch.Tensor]  # float32 [h, w] of each tile, where there are several
 
     def __init__(self, request: Request, caller: Caller) -> None:
         self.request = request
@@ -62,6 +66,13 @@ class Job:
         )
         self.schedule = schedule
         self.latents = latents.to(device)
+        labels = np.stack([schedule.timesteps, np.full(len(schedule), request.noise_level)])
+        self._labels = torch.from_numpy(labels).to(device)
+        scale = np.full((1, len(schedule)), request.guidance_scale, np.float32)
+        self._factors = torch.from_numpy(np.concatenate([schedule.factors[:2], scale])).to(device)
+        tiles = request.tiles if request.is_tiled else []
+        self._weights = [torch.from_numpy(tile.weights).to(device) for tile in tiles]
+        # The last of all: by it the loop's thread sees that the job is started.
         self.noise_pred = torch.zeros_like(self.latents)
 
     @property
@@ -69,8 +80,14 @@ class Job:
         return hasattr(self, "noise_pred")
 
     @property
-    def timestep(self) -> int:
-        return self.schedule.timesteps[self.steps_done]
+    def labels(self) -> torch.Tensor:
+        """Of this step, timestep and noise level: int64 [2, 1], a view."""
+        return self._labels[:, self.steps_done : self.steps_done + 1]
+
+    @property
+    def factors(self) -> torch.Tensor:
+        """Of this step, those of latents and prediction and the guidance scale: a view [3, 1]."""
+        return self._factors[:, self.steps_done : self.steps_done + 1]
 
     @property
     def is_predicted(self) -> bool:
@@ -94,8 +111,8 @@ class Job:
     def add_prediction(self, tile: Tile, noise_pred: torch.Tensor) -> None:
         """Take the prediction of the next tile, float32 [1, 4, tile height, tile width]."""
         if self.request.is_tiled:
-            weights = torch.from_numpy(tile.weights).to(noise_pred.device)
-            tile.window(self.noise_pred).add_(noise_pred * weights)
+            weights = self._weights[self._tiles_done]
+            tile.window(self.noise_pred).addcmul_(noise_pred, weights)
         else:
             self.noise_pred = noise_pred
         self._tiles_done += 1
@@ -104,7 +121,7 @@ class Job:
         """Go on to the next step, with the latents that the scheduler has made for it."""
         every, steps = self.request.preview_every, self.steps_done + 1
         if every and steps % every == 0 and steps < self.request.num_inference_steps:
-            latents_factor, prediction_factor = self.schedule.denoised_factors[self.steps_done]
+            latents_factor, prediction_factor = self.schedule.denoised_factors(self.steps_done)
             height, width = self.request.image_size
             before, noise_pred = (
                 thinned(tensor[..., :height, :width]) for tensor in (self.latents, self.noise_pred)
@@ -121,19 +138,24 @@ class Job:
         denoised, self._denoised = self._denoised, None
         return denoised
 
-    def report(self) -> None:
-        """Tell the caller how far the job is, if it is further than at the last time.
+    def has_news(self) -> bool:
+        """Whether the job is further than at the last True.
 
-        One whose job waits hears at times that it still does: so it knows that the loop is alive.
+        One that waits has news at times, that it still does: so its caller knows that the loop is
+        alive.
         """
         now = time.monotonic()
         if self.progress[0] == self._reported and (
             self.is_started or now - self._reported_at < SIGN_OF_LIFE_S
         ):
-            return
+            return False
         self._reported, self._reported_at = self.progress[0], now
+        return True
+
+    def report(self, progress: Progress, denoised: torch.Tensor | None) -> None:
+        """Tell the caller how far the job was."""
         try:
-            self.caller.report(self.progress, self.take_denoised())
+            self.caller.report(progress, denoised)
         except Exception:  # of this caller alone
             logger.exception("progress could not be sent")
 
@@ -165,8 +187,6 @@ def preprocess(image: NDArray[np.uint8]) -> torch.Tensor:
     h and w are the next multiples of 8; the last row and column are repeated to get there.
     """
     height, width = image.shape[:2]
-    padded = np.pad(
-        image, ((0, -height % SIZE_MULTIPLE), (0, -width % SIZE_MULTIPLE), (0, 0)), mode="edge"
-    )
+    padded = np.pad(image, ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0)), mode="edge")
     pixels = torch.from_numpy(padded.astype(np.float32) / 255.0)
     return 2.0 * pixels.permute(2, 0, 1)[None] - 1.0

@@ -3,13 +3,15 @@
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 
 import torch
 
 from stages.admission import Admission
-from stages.batching import batches
+from stages.batching import ROW_PIXELS, batches, pixels_of
 from stages.errors import Cancelled, DeadlineExceeded, InsufficientCapacity
 from stages.job import Job
 from stages.job_queue import JobQueue
@@ -17,6 +19,8 @@ from stages.prediction import UNet, predict
 from stages.request import Caller, Request
 from stages.tiles import Tile
 
+POLL_INTERVAL_S = 0.075  # between two looks at whether callers went away: each is a call to Triton
+MAX_UNSENT = 4  # reports of a job on their way; further ones are left out
 logger = logging.getLogger("denoise")
 
 
@@ -49,18 +53,26 @@ class DenoiseLoop:
         admission: Admission,
         max_waiting: int,
         on_round: Callable[["DenoiseLoop"], None],
+        starter: Executor,
+        sender: Executor,
     ) -> None:
-        """unet: one call; see prediction.py. unet_batch_size: rows in one call.
+        """unet: one call; see prediction.py. unet_batch_size: rows in one call; see batching.py.
 
         start_job: makes the latents of a job when it is admitted, so that a waiting one holds only
         its request. admission, max_waiting: see JobQueue. on_round: called on the loop's thread
-        after every round, before those whose jobs it finished are answered.
+        after every round, before those whose jobs it finished are answered. starter: runs
+        start_job, which for a large image takes as long as many steps. sender: one thread that
+        reports to callers and answers them, in order. `stop` ends both.
         """
         self._unet = unet
         self._start_job = start_job
         self._unet_batch_size = unet_batch_size
         self._on_round = on_round
         self._queue = JobQueue(admission, max_waiting)
+        self._starter, self._sender = starter, sender
+        self._starting: dict[Job, Future[None]] = {}  # active already, without latents still
+        self._unsent: dict[Job, list[Future[None]]] = defaultdict(list)  # reports
+        self._polled_at = float("-inf")
         self.counts = Counts()
         self._thread = threading.Thread(target=self._run, name="denoise-loop")
 
@@ -79,6 +91,8 @@ class DenoiseLoop:
         """Finish what was submitted, then end the thread."""
         self._queue.close()
         self._thread.join()
+        self._starter.shutdown()
+        self._sender.shutdown()
 
     def submit(self, request: Request, caller: Caller) -> None:
         """Hand a request over. Raises InsufficientCapacity or ImageTooLarge: see JobQueue."""
@@ -101,45 +115,64 @@ class DenoiseLoop:
         """Take every active job further."""
         self._drop_abandoned()
         self._admit_waiting()
+        self._see_started()
         for batch in batches(self._next_tiles(), self._unet_batch_size):
             active = self._queue.active  # jobs of an earlier batch may have failed
             self._predict_tiles([(job, tile) for job, tile in batch if job in active])
         for job in self._queue.all_jobs():
-            job.report()
+            self._report(job)
         finished = self._take_finished()
         try:
             self._on_round(self)
         finally:
             for job in finished:
-                job.send()
+                self._sender.submit(job.send)
 
     def _drop_abandoned(self) -> None:
+        now = time.monotonic()
+        polls = now - self._polled_at >= POLL_INTERVAL_S
+        if polls:
+            self._polled_at = now
         for job in self._queue.all_jobs():
-            if job.caller.is_cancelled():
+            if polls and job.caller.is_cancelled():
                 self.counts.cancelled += 1
-                self._queue.remove(job)
-                job.fail(Cancelled("The request was cancelled."))
+                self._drop(job, Cancelled("The request was cancelled."))
             elif job.caller.is_past_deadline():
                 self.counts.expired += 1
-                self._queue.remove(job)
-                job.fail(DeadlineExceeded("The deadline of the request has passed."))
+                self._drop(job, DeadlineExceeded("The deadline of the request has passed."))
 
     def _admit_waiting(self) -> None:
         while (job := self._queue.admit_next()) is not None:
-            try:
-                self._start_job(job)
-            except Exception as error:
-                logger.exception("a job could not be started")
-                self._fail_job(job, error)
+            self._starting[job] = self._starter.submit(self._start_job, job)
+
+    def _see_started(self) -> None:
+        """Fail the jobs that could not be started; with no other job to step, wait for one."""
+        if self._starting and not any(job.is_started for job in self._queue.active):
+            wait(self._starting.values(), POLL_INTERVAL_S, FIRST_COMPLETED)
+        for job, start in list(self._starting.items()):
+            if not start.done():
+                continue
+            del self._starting[job]
+            if (error := start.exception()) is not None:
+                logger.error("a job could not be started", exc_info=error)
+                self._fail_job(job, error if isinstance(error, Exception) else RuntimeError(error))
+
+    def _report(self, job: Job) -> None:
+        if not job.has_news():
+            return
+        unsent = [report for report in self._unsent[job] if not report.done()]
+        if len(unsent) < MAX_UNSENT:
+            unsent.append(self._sender.submit(job.report, job.progress, job.take_denoised()))
+        self._unsent[job] = unsent
 
     def _next_tiles(self) -> list[tuple[Job, Tile]]:
         """Beside jobs of a single tile a tiled one gets one tile a round; else equal shares."""
-        jobs = self._queue.active
+        jobs = [job for job in self._queue.active if job.is_started]
         if any(not job.request.is_tiled for job in jobs):
             share = 1
         else:
-            rows = sum(job.request.rows_per_tile for job in jobs)
-            share = max(1, self._unet_batch_size // max(1, rows))
+            pixels = sum(pixels_of(job) for job in jobs)
+            share = max(1, self._unet_batch_size * ROW_PIXELS // max(1, pixels))
         return [(job, tile) for job in jobs for tile in job.next_tiles(share)]
 
     def _predict_tiles(self, pairs: list[tuple[Job, Tile]]) -> None:
@@ -164,10 +197,19 @@ class DenoiseLoop:
         finished = [job for job in self._queue.active if job.is_finished]
         for job in finished:
             self.counts.completed += 1
-            self._queue.remove(job)
+            self._forget(job)
         return finished
 
     def _fail_job(self, job: Job, error: Exception) -> None:
         self.counts.failed += 1
+        self._drop(job, error)
+
+    def _drop(self, job: Job, error: Exception) -> None:
+        self._forget(job)
+        self._sender.submit(job.fail, error)
+
+    def _forget(self, job: Job) -> None:
         self._queue.remove(job)
-        job.fail(error)
+        self._unsent.pop(job, None)
+        if (start := self._starting.pop(job, None)) is not None:
+            start.cancel()

@@ -51,15 +51,27 @@ def describe_machine(engine: str, device: str) -> dict[str, Any]:
 def mismatch(made_for: dict[str, Any], machine: dict[str, Any]) -> str | None:
     """Why an engine made for one machine cannot run on another, or None.
 
-    A CPU's name may differ as long as it has all instructions; a GPU and versions may not.
+    A CPU's name may differ as long as it has all instructions. Of a GPU the compute capability
+    counts: an H100 runs what was compiled on an H200. A plan of TensorRT is for its model alone:
+    https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/advanced.html
     """
     missing = set(made_for.get("instructions", [])) - set(machine.get("instructions", []))
     if missing and "instructions" in machine:
         return f"a CPU with {', '.join(sorted(missing))}, which this one lacks"
-    for key in ("gpu", "capability", "torch", "tensorrt"):
+    keys = ("gpu", "capability", "tensorrt") if "tensorrt" in made_for else ("capability", "torch")
+    for key in keys:
         if key in made_for and made_for[key] != machine.get(key):
             return f"{key} {made_for[key]}; here it is {machine.get(key, 'none')}"
     return None
+
+
+def is_verified_on_cpu(repository: Path) -> bool:
+    """Whether the export ran every engine of a repository on the CPU, as its manifest says."""
+    path = repository / MANIFEST
+    if not path.is_file():
+        return False
+    engines = json.loads(path.read_text()).get("engines", {}).values()
+    return all(entry.get("verified_on") == "cpu" for entry in engines)
 
 
 def machine_refusal(repository: Path, names: list[str] | None = None) -> str | None:

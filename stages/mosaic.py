@@ -15,12 +15,18 @@ class Mosaic:
     image: uint8 [height, width, 3], complete once every tile was added.
     """
 
-    def __init__(self, latents_size: tuple[int, int], image_size: tuple[int, int]) -> None:
-        """Height and width of both; what the tiles have beyond the image is cut off."""
+    def __init__(
+        self, latents_size: tuple[int, int], image_size: tuple[int, int], max_tile: int
+    ) -> None:
+        """Height and width of both; what the tiles have beyond the image is cut off.
+
+        max_tile: latent pixels, the largest height and width of a tile.
+        """
         height, width = latents_size
         self.image = np.empty((*image_size, 3), np.uint8)
-        self._tiles = tiles_of(height, width, SCALE)
-        self._verticals, self._last_horizontal = spans(height, SCALE), spans(width, SCALE)[-1]
+        self._tiles = tiles_of(height, width, max_tile, SCALE)
+        self._verticals = spans(height, max_tile, SCALE)
+        self._last_horizontal = spans(width, max_tile, SCALE)[-1]
         self._band: NDArray[np.float32] | None = None  # a row of tiles; one tile needs no blending
         if len(self._tiles) > 1:
             self._band = np.zeros((SCALE * self._verticals[0].length, SCALE * width, 3), np.float32)

@@ -1,8 +1,9 @@
 """The mathematics of one UNet call, for all its jobs at once.
 
 A few operations on stacked tensors, with a coefficient per job as a vector, whatever the number of
-jobs: on a GPU the time goes into launching them. They work element by element, so a job's numbers
-do not depend on its company.
+jobs: on a GPU the time goes into launching them. Nothing is copied to the device, where each job
+has its numbers of every step. They work element by element, so a job's numbers do not depend on its
+company.
 """
 
 from collections import defaultdict
@@ -22,44 +23,47 @@ def predict(unet: UNet, pairs: Sequence[tuple[Job, Tile]]) -> None:
     unet: the inputs of `unet_inputs` -> noise_pred float32 [rows, 4, h, w], which is written to.
     """
     pairs = sorted(pairs, key=lambda pair: not pair[0].request.is_guided)
-    guided = [job for job, _ in pairs if job.request.is_guided]
-    noise_pred = guide(unet(unet_inputs(pairs, guided)), guided)
+    guided = sum(job.request.is_guided for job, _ in pairs)
+    factors = beside([job.factors for job, _ in pairs])
+    inputs = unet_inputs(pairs, guided)
+    noise_pred = guide(unet(inputs), guided, factors[2])
     for (job, tile), part in zip(pairs, torch.split(noise_pred, 1), strict=True):
         job.add_prediction(tile, part)
-    take_steps([job for job in dict.fromkeys(job for job, _ in pairs) if job.is_predicted])
+    if any(job.request.is_tiled for job, _ in pairs):
+        take_steps([job for job in dict.fromkeys(job for job, _ in pairs) if job.is_predicted])
+    else:  # what the call was made of is what steps
+        latents = inputs["sample"][: len(pairs), : noise_pred.shape[1]]
+        step([job for job, _ in pairs], latents, noise_pred, factors)
 
 
-def unet_inputs(
-    pairs: Sequence[tuple[Job, Tile]], guided: Sequence[Job]
-) -> dict[str, torch.Tensor]:
-    """A row for every tile, then one without its prompt for the guided ones, which come first.
-
-    Timesteps and labels stay on the host, where the call is put together.
-    """
-    latents = stacked([tile.window(job.latents) for job, tile in pairs])
-    image = stacked([tile.window(job.image) for job, tile in pairs])
-    sample = torch.cat([latents, image], dim=1)
-    jobs = [*(job for job, _ in pairs), *guided]
-    embeds = [job.prompt_embeds for job, _ in pairs] + [
-        job.negative_prompt_embeds for job in guided
-    ]
+def unet_inputs(pairs: Sequence[tuple[Job, Tile]], guided: int) -> dict[str, torch.Tensor]:
+    """A row for every tile, then one without its prompt for the guided ones, which come first."""
+    rows = [*pairs, *pairs[:guided]]
+    # Along the channels, so that latents and image of all rows are joined at once.
+    parts = [tile.window(tensor)[0] for job, tile in rows for tensor in (job.latents, job.image)]
+    channels = sum(len(part) for part in parts[:2])
+    embeds = [job.prompt_embeds for job, _ in pairs]
+    embeds += [job.negative_prompt_embeds for job, _ in pairs[:guided]]
+    timestep, class_labels = beside([job.labels for job, _ in rows])
     return {
-        "sample": torch.cat([sample, sample[: len(guided)]]) if guided else sample,
-        "timestep": torch.tensor([[job.timestep] for job in jobs]),
+        "sample": torch.cat(parts).view(-1, channels, *parts[0].shape[1:]),
+        "timestep": timestep[:, None],
         "encoder_hidden_states": stacked(embeds),
-        "class_labels": torch.tensor([[job.request.noise_level] for job in jobs]),
+        "class_labels": class_labels[:, None],
     }
 
 
-def guide(noise_pred: torch.Tensor, guided: Sequence[Job]) -> torch.Tensor:
-    """Weigh the rows without a prompt, which are the last, against those with it, the first."""
+def guide(noise_pred: torch.Tensor, guided: int, scales: torch.Tensor) -> torch.Tensor:
+    """Weigh the rows without a prompt, which are the last, against those with it, the first.
+
+    scales: float32 [N], of the rows with a prompt; those of the guided ones come first.
+    """
     if not guided:
         return noise_pred
-    count = len(guided)
-    uncond, text = noise_pred[-count:], noise_pred[:count]
-    scale = column([job.request.guidance_scale for job in guided], noise_pred)
-    noise_pred[:count] = uncond + scale * (text - uncond)
-    return noise_pred[:-count]
+    text, uncond = noise_pred[:guided], noise_pred[-guided:]
+    difference = (text - uncond).mul_(column(scales[:guided]))
+    torch.add(uncond, difference, out=noise_pred[:guided])
+    return noise_pred[:-guided]
 
 
 def take_steps(jobs: Sequence[Job]) -> None:
@@ -68,13 +72,19 @@ def take_steps(jobs: Sequence[Job]) -> None:
     for job in jobs:
         by_size[job.latents.shape].append(job)
     for group in by_size.values():
-        latents = stacked([job.latents for job in group])
-        noise_pred = stacked([job.noise_pred for job in group])
-        a = column([job.schedule.latents_factors[job.steps_done] for job in group], latents)
-        b = column([job.schedule.prediction_factors[job.steps_done] for job in group], latents)
-        stepped = a * latents + b * noise_pred
-        for job, next_latents in zip(group, torch.split(stepped, 1), strict=True):
-            job.take_step(next_latents)
+        latents, noise_pred = (
+            stacked([getattr(job, name) for job in group]) for name in ("latents", "noise_pred")
+        )
+        step(group, latents, noise_pred, beside([job.factors for job in group]))
+
+
+def step(
+    jobs: Sequence[Job], latents: torch.Tensor, noise_pred: torch.Tensor, factors: torch.Tensor
+) -> None:
+    """The scheduler's step of jobs of one size. factors: float32 [3, N], as `Job.factors`."""
+    stepped = (column(factors[1]) * noise_pred).add_(column(factors[0]) * latents)
+    for job, next_latents in zip(jobs, torch.split(stepped, 1), strict=True):
+        job.take_step(next_latents)
 
 
 def stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -82,6 +92,11 @@ def stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
 
 
-def column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
-    """A number per row, float32 [N, 1, 1, 1] on the device of `like`."""
-    return torch.tensor(values, dtype=torch.float32, device=like.device).view(-1, 1, 1, 1)
+def beside(columns: list[torch.Tensor]) -> torch.Tensor:
+    """[K, 1] each, to [K, N] whose rows are contiguous."""
+    return torch.cat(columns, dim=1)
+
+
+def column(values: torch.Tensor) -> torch.Tensor:
+    """A number per row: [N] -> [N, 1, 1, 1], a view."""
+    return values.view(-1, 1, 1, 1)

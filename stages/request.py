@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from stages.errors import InvalidRequest
 from stages.limits import MAX_INFERENCE_STEPS
-from stages.tiles import TILE, Tile, tiles_of
+from stages.tiles import MAX_TILE, MULTIPLE, Tile, tiles_of
 
 if TYPE_CHECKING:
     import torch
 
-SIZE_MULTIPLE = 8  # the UNet halves three times
 RGB = 3
 # Of the padded image. uint8 image 3, float32 image 12, latents, noise_pred, the next latents and
-# the answer's copy 16 each; while a job is started, less: image 12, noise 12, three products 12.
-BYTES_PER_PIXEL = 80
+# the answer's copy 16 each, weights of tiles 8 at most; while a job is started, less: image 12,
+# noise 12, three products 12.
+BYTES_PER_PIXEL = 88
 Progress = tuple[int, int]  # tiles predicted so far and in all; of an image of one tile, its steps
 
 
@@ -35,6 +35,7 @@ class Request:
     noise_level: int  # 0..max_noise_level, the timestep up to which the image is noised
     safety_check: bool  # whether decode is to look at the result
     preview_every: int = 0  # steps from one preview to the next; 0 for none
+    max_tile: int = MAX_TILE  # latent pixels, the largest height and width that goes in one piece
 
     def validate(self, max_noise_level: int) -> None:
         """Raise InvalidRequest with a sentence that says what is allowed."""
@@ -72,16 +73,16 @@ class Request:
     def padded_size(self) -> tuple[int, int]:
         """H and W of the latents: the next multiples of 8."""
         height, width = self.image_size
-        return height + -height % SIZE_MULTIPLE, width + -width % SIZE_MULTIPLE
+        return height + -height % MULTIPLE, width + -width % MULTIPLE
 
     @property
     def is_tiled(self) -> bool:
-        return max(self.padded_size) > TILE
+        return max(self.padded_size) > self.max_tile
 
     @cached_property
     def tiles(self) -> list[Tile]:
         """The windows of its latents, row by row."""
-        return tiles_of(*self.padded_size)
+        return tiles_of(*self.padded_size, self.max_tile)
 
     @property
     def memory_bytes(self) -> int:
@@ -92,7 +93,10 @@ class Request:
 
 
 class Caller(Protocol):
-    """Who waits for the answer to a request; the loop calls it on its own thread."""
+    """Who waits for the answer to a request.
+
+    The loop asks on its own thread, and reports and answers on another, one after the other.
+    """
 
     def is_cancelled(self) -> bool:
         """Whether nobody waits any more."""

@@ -10,27 +10,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 Factors = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps from noise to a picture; each field has one entry for each."""
+    """The steps from noise to a picture, S of them.
 
-    timesteps: tuple[int, ...]
-    latents_factors: tuple[float, ...]  # of the latents, in the next latents
-    prediction_factors: tuple[float, ...]  # of the UNet's prediction, in the next latents
-    denoised_factors: tuple[Factors, ...]  # of both, in the estimate of the latents without noise
+    factors: a row each: of the latents and of the UNet's prediction, in the next latents; then of
+    both, in the estimate of the latents without noise.
+    """
+
+    timesteps: NDArray[np.int64]  # [S]
+    factors: NDArray[np.float32]  # [4, S]
 
     def __len__(self) -> int:
         return len(self.timesteps)
+
+    def denoised_factors(self, step: int) -> Factors:
+        """Of the latents and of the prediction before a step, in its estimate."""
+        latents, prediction = self.factors[2:, step].tolist()
+        return latents, prediction
 
 
 class Schedules:
     """A `schedules.npz` of the export.
 
-    timesteps int64 [T] and factors float32 [T, 4], in the order of Schedule's fields: those of one
+    timesteps int64 [T] and factors float32 [T, 4], in the order of Schedule's: those of one
     step, then those of two, and so on. starts int64 [S + 1]: those of n steps begin at
     starts[n - 1] and end before starts[n]. noise_factors float32 [levels, 2]: of the image and of
     the noise in it.
@@ -44,13 +52,7 @@ class Schedules:
     def schedule_of(self, num_inference_steps: int) -> Schedule:
         """For a number of steps, from 1 to S."""
         start, end = self._starts[num_inference_steps - 1 : num_inference_steps + 1]
-        latents, prediction, *denoised = self._factors[start:end].T.tolist()
-        return Schedule(
-            timesteps=tuple(self._timesteps[start:end].tolist()),
-            latents_factors=tuple(latents),
-            prediction_factors=tuple(prediction),
-            denoised_factors=tuple(zip(*denoised, strict=True)),
-        )
+        return Schedule(self._timesteps[start:end], self._factors[start:end].T)
 
     def noise_factors_of(self, noise_level: int) -> Factors:
         """Of the image and of the noise in it, at a level."""

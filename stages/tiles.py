@@ -5,7 +5,8 @@ Both denoise and decode work in these tiles. Latents that fit in one tile are on
 A tile bounds memory, which grows with its area or, in an attention over every latent pixel, with
 the square of that. In float32, one tile of 128 x 128 latents takes in the x4 upscaler's decoder
 2 GiB for the attention's scores and their softmax and 1 GiB for convolutions. A larger overlap
-hides more and costs more: n latents in a row need ceil((n - OVERLAP) / (TILE - OVERLAP)) tiles.
+hides more and costs more: with at most m latents in a tile, n in a row need
+ceil((n - OVERLAP) / (m - OVERLAP)) tiles. They are all of one size, and as small as that allows.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-TILE = 128  # latent pixels, height and width
+MAX_TILE = 160  # latent pixels, height and width, of one for the UNet unless it is told otherwise
+SMALLEST_MAX_TILE, LARGEST_MAX_TILE = 64, 1024
+MULTIPLE = 8  # of latent pixels: the UNet halves three times
 OVERLAP = 16  # latent pixels that neighbours share at least
 
 Array = TypeVar("Array")  # NumPy's or torch's
@@ -65,24 +68,41 @@ class Tile:
         return view
 
 
-def tiles_of(height: int, width: int, scale: int = 1) -> list[Tile]:
-    """Cover latents of a size with tiles, row by row. scale: as in `spans`."""
+def tiles_of(height: int, width: int, maximum: int, scale: int = 1) -> list[Tile]:
+    """Cover latents of a size with tiles, row by row. maximum, scale: as in `spans`."""
     return [
         Tile(vertical, horizontal)
-        for vertical in spans(height, scale)
-        for horizontal in spans(width, scale)
+        for vertical in spans(height, maximum, scale)
+        for horizontal in spans(width, maximum, scale)
     ]
 
 
-@lru_cache(maxsize=128)
-def spans(total: int, scale: int = 1) -> tuple[Span, ...]:
-    """Cover an axis of `total` latent pixels with spans of one length, at most TILE.
+def checked_max_tile(name: str, value: str) -> int:
+    """A largest tile that somebody has set. Raises ValueError with a sentence that names it."""
+    allowed = range(SMALLEST_MAX_TILE, LARGEST_MAX_TILE + 1, MULTIPLE)
+    if not (value.isascii() and value.isdigit() and int(value) in allowed):
+        raise ValueError(
+            f"{name}={value}: it must be a multiple of {MULTIPLE} from {SMALLEST_MAX_TILE} to"
+            f" {LARGEST_MAX_TILE}."
+        )
+    return int(value)
 
-    Neighbours share OVERLAP pixels; the last two share more where the length asks for it.
-    scale: pixels of the result for one of the latents.
+
+@lru_cache(maxsize=128)
+def spans(total: int, maximum: int, scale: int = 1) -> tuple[Span, ...]:
+    """Cover an axis of `total` latent pixels with the fewest spans, all of one length.
+
+    Starts and lengths are multiples of 8 where total and maximum are. Neighbours share OVERLAP
+    pixels or more. maximum: of the length. scale: pixels of the result for one of the latents.
     """
-    length = min(total, TILE)
-    starts = [*range(0, total - length, TILE - OVERLAP), total - length]
+    length, starts = total, [0]
+    if total > maximum:
+        count = -(-(total - OVERLAP) // (maximum - OVERLAP))
+        shared = -(-(total + (count - 1) * OVERLAP) // count)
+        length = shared + -shared % MULTIPLE
+        last = total - length
+        places = (-(-index * last // (count - 1)) for index in range(count))
+        starts = [min(place + -place % MULTIPLE, last) for place in places]
     ramps = [ramp(start, length, total, scale) for start in starts]
     sums = np.zeros(total * scale)
     for start, weights in zip(starts, ramps, strict=True):

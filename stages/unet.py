@@ -12,11 +12,16 @@ import triton_python_backend_utils as pb_utils
 from torch.utils.dlpack import from_dlpack
 
 from stages.bls import call_model
-from stages.engines import AotiEngine, Engine, find_engine
+from stages.engines import PACKAGE, AotiEngine, Engine, find_engine
 from stages.errors import EngineFailed
+from stages.gpu import gpu_refusal
 from stages.machine import machine_refusal
+from stages.tiles import MAX_TILE, checked_max_tile
 
 OUTPUT = "out_sample"
+# Of the largest tile, by a GPU's memory; assumed, not measured on a GPU yet. A call has as many
+# pixels whatever the tiles, but for one that takes more by itself.
+MAX_TILES = ((40e9, 512), (20e9, 256))  # at least so many bytes, latent pixels
 logger = logging.getLogger("denoise")
 
 
@@ -37,9 +42,41 @@ def load_unet(folder: Path, device: str, where: str) -> "OwnUNet | BlsUNet":
     return BlsUNet(device) if engine is None else OwnUNet(engine)
 
 
+def read_device(value: str) -> str:
+    """The parameter `device` of denoise, as `cpu` or `cuda:0`.
+
+    Raises ValueError, for "auto" where the GPU that is here cannot be used.
+    """
+    if value == "auto":
+        if why := gpu_refusal():
+            raise ValueError(why)
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if value not in names:
+        raise ValueError(
+            f"The parameter device of denoise is {value}, and PyTorch sees {', '.join(names)}. A"
+            " GPU that is missing there needs a driver for the CUDA of this PyTorch,"
+            f" {torch.version.cuda or 'which has none'}."
+        )
+    return value
+
+
+def max_tile_of(value: str, folder: Path, device: torch.device) -> int:
+    """The parameter `max_tile` of denoise. Raises ValueError.
+
+    "auto" goes by the memory of the device; a plan of TensorRT in the folder takes no larger ones.
+    """
+    if value != "auto":
+        return checked_max_tile("MAX_TILE", value)
+    if device.type != "cuda" or (folder / "model.plan").is_file():
+        return MAX_TILE
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return next((tile for least, tile in MAX_TILES if memory >= least), MAX_TILE)
+
+
 def own_engine(folder: Path, device: str) -> Engine | None:
     """None where this Python has no library for it. Raises for one of another machine."""
-    if (folder / "model.pt2").is_file() and (why := machine_refusal(folder.parents[1], ["unet"])):
+    if (folder / PACKAGE).is_dir() and (why := machine_refusal(folder.parents[1], ["unet"])):
         raise pb_utils.TritonModelException(why)
     engine = find_engine(folder, device, [OUTPUT])
     if engine is None:

@@ -13,12 +13,13 @@ from stages import tiles
 @pytest.mark.parametrize("side", [8, 61, 128, 129, 240, 256, 512, 1024])
 def test_tiles_are_those_that_are_worked_on(side: int) -> None:
     padded = side + -side % 8
-    assert Case(side, 1).tiles == len(tiles.spans(padded)) ** 2
+    assert Case(side, 1).tiles == len(tiles.spans(padded, tiles.MAX_TILE)) ** 2
 
 
 def test_the_law_is_the_readmes() -> None:
-    assert [Case(side, 1).tiles for side in (128, 256, 512, 1024)] == [1, 9, 25, 81]
-    assert Case(256, 20, 2).rows == 2 * 20 * 9
+    assert [Case(side, 1).tiles for side in (128, 256, 512, 1024)] == [1, 4, 16, 49]
+    assert [Case(side, 1).work for side in (256, 512)] == [4 * 136**2, 16 * 144**2]
+    assert Case(256, 20, 2).rows == 2 * 20 * 4
     assert Case(60, 3).work == 3 * 64 * 64
 
 

@@ -31,7 +31,7 @@ def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_its_name_changes_with_what_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     before = default.fingerprint()
     assert default.fingerprint() == before
-    monkeypatch.setattr(default, "version", lambda _: "9.9")
+    monkeypatch.setattr(default, "tool_versions", lambda: {"torch": "9.9"})
     assert default.fingerprint() != before
 
 

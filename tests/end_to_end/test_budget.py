@@ -29,7 +29,7 @@ BUDGET: dict[str, float] = json.loads(Path(__file__).with_name("budget.json").re
 NOISE = 0.01
 SIDE, STEPS, SCALE = 64, 5, 4
 RESULT_BYTES = (SCALE * SIDE) ** 2 * 3
-SMALL, LONG = file_of(photograph("cat", SIDE, SIDE)), file_of(photograph("cat", 160, 8))
+SMALL, LONG = file_of(photograph("cat", SIDE, SIDE)), file_of(photograph("cat", 200, 8))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def counted(server: Server) -> dict[str, float]:
     return {
         "calls of the UNet": calls,
         "rows of the UNet": rows,
-        "calls of the UNet, 160 x 8": calls_long,
+        "calls of the UNet, 200 x 8": calls_long,
         "bytes to Triton": sent,
         "bytes from Triton": received,
         "memory of the gateway, in results": asyncio.run(peak_memory(server)) / RESULT_BYTES,

@@ -13,8 +13,9 @@ from PIL import Image
 
 from demo.pipeline import load_pipeline
 from stages.limits import SCALE
-from stages.tiles import OVERLAP, spans
+from stages.tiles import MAX_TILE, OVERLAP, spans
 from tests.end_to_end.test_ensemble import infer
+from tests.end_to_end.test_parity import pipeline_of
 from tests.photographs import file_of, photograph, pixels_of
 from tests.server import Server
 
@@ -22,11 +23,11 @@ LARGE: dict[str, Any] = {"seed": 5, "num_inference_steps": 3}
 
 
 def test_same_bytes_alone_and_among_others_and_by_the_ensemble(server: Server) -> None:
-    image = photograph("astronaut", 210, 150)
+    image = photograph("astronaut", 210, 170)
     rows = server.counts("unet")[0]
     alone = server.upscale(file_of(image), **LARGE)
     assert server.counts("unet")[0] - rows == 2 * 2 * LARGE["num_inference_steps"] * 2  # guided
-    sizes = ((64, 64), (128, 128), (300, 40), (128, 128), (210, 150))
+    sizes = ((64, 64), (128, 128), (300, 40), (128, 128), (210, 170))
     with ThreadPoolExecutor() as pool:
         others = [
             pool.submit(server.upscale, file_of(photograph("cat", *size)), num_inference_steps=4)
@@ -48,6 +49,24 @@ def test_tiles_of_one_image_share_calls(server: Server) -> None:
     assert vae_decoder == [6, 2]  # four rows at most
 
 
+def test_tiles_follow_the_setting(
+    repositories: Callable[[str], Path], checkpoints: Callable[[str], Path]
+) -> None:
+    """An image of 176 x 168 in one piece is diffusers' picture, as no tiled one is."""
+    image = photograph("cat", 176, 168)
+    arguments = {"prompt": "a", "num_inference_steps": 3, "guidance_scale": 1.0, "noise_level": 20}
+    output = pipeline_of(checkpoints("narrow"))(
+        image=image, generator=torch.Generator().manual_seed(5), **arguments
+    )
+    fields = {"seed": 5, "safety_check": False, **arguments}
+    with Server(repositories("narrow"), MAX_TILE="176", DECODER_MAX_TILE="176") as server:
+        before = [server.counts(engine)[0] for engine in ("unet", "vae_decoder")]
+        picture = pixels_of(server.upscale(file_of(image), **fields))
+        after = [server.counts(engine)[0] for engine in ("unet", "vae_decoder")]
+    assert np.subtract(after, before).tolist() == [3, 1]
+    assert np.abs(picture.astype(int) - np.asarray(output.images[0])).max() <= 1
+
+
 @pytest.mark.parametrize("size", [(1, 1), (4000, 16), (8, 5000), (1, 2000), (129, 127)])
 def test_odd_shapes_work(server: Server, size: tuple[int, int]) -> None:
     image = Image.new("RGB", size, (90, 140, 60))
@@ -67,7 +86,7 @@ def test_past_the_cap_the_answer_names_cap_and_size(server: Server, size: tuple[
 @pytest.mark.parametrize(
     ("name", "size", "steps"),
     [
-        ("coffee", (200, 160), 8),
+        ("coffee", (200, 176), 8),
         pytest.param("astronaut", (512, 512), 20, marks=pytest.mark.long),
         pytest.param("coffee", (512, 512), 20, marks=pytest.mark.long),
         pytest.param("cat", (512, 512), 20, marks=pytest.mark.long),
@@ -101,7 +120,9 @@ def contrast_at_borders(picture: NDArray[np.uint8]) -> float:
     at_borders, elsewhere = [], []
     for pixels in (picture, picture.swapaxes(0, 1)):
         differences = np.abs(np.diff(pixels.astype(float), axis=0)).mean((1, 2))
-        starts = [span.start for span in spans(len(pixels) // SCALE)][1:]
+        side = len(pixels) // SCALE
+        # Of the UNet's tiles and of the decoder's.
+        starts = [span.start for most in (MAX_TILE, 128) for span in spans(side, most)[1:]]
         # Where an overlap begins, has its middle and ends.
         lines = [SCALE * (at + i) - 1 for at in starts for i in (0, OVERLAP // 2, OVERLAP)]
         at_borders.append(differences[lines].mean())
@@ -118,7 +139,7 @@ def test_what_never_fits_into_the_memory_budget_is_refused_with_the_reason(
         message = response.json()["detail"]["msg"]
         assert message.startswith("The image is too large for this server: 512 x 512 pixels take")
         assert message.endswith("(MEMORY_BUDGET_MB=20).")
-        assert small.upscale(file_of(photograph("cat", 136, 40)), num_inference_steps=1)
+        assert small.upscale(file_of(photograph("cat", 168, 40)), num_inference_steps=1)
 
 
 def test_a_memory_budget_that_cannot_be_used_stops_the_start_and_is_named(

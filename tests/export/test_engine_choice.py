@@ -1,8 +1,12 @@
 """Which engine each network gets, by the command line and the machine."""
 
+import sys
+import sysconfig
+from pathlib import Path
+
 import pytest
 
-from export.engine_choice import Choice, Engine, choose_engines, warning
+from export.engine_choice import Choice, Engine, choose_engines, compiler_refusal, warning
 from export.errors import ExportError
 from export.networks import NETWORKS
 from export.precision import Precision
@@ -22,7 +26,7 @@ def test_the_default_on_a_cpu_is_exact() -> None:
 
 
 def test_the_default_on_a_gpu_is_diffusers_own() -> None:
-    assert precisions([], on_gpu=True) == {
+    assert precisions([], on_gpu=True, engine="onnx") == {
         "text_encoder": FP16,
         "unet": FP16,
         "vae_decoder": FP32,
@@ -72,6 +76,21 @@ def test_without_a_compiler_aoti_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     ):
         choose_engines(NETWORKS, ["unet=aoti"], [], on_gpu=False)
     choose_engines(NETWORKS, ["onnx"], [], on_gpu=False)
+
+
+def test_for_a_gpu_the_toolkit_and_pythons_headers_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXX", sys.executable)  # any that is there
+    monkeypatch.setattr("torch.utils.cpp_extension.CUDA_HOME", None)
+    with pytest.raises(ExportError, match="set CUDA_HOME to its folder; or choose --engine onnx"):
+        choose_engines(NETWORKS, ["unet=aoti"], [], on_gpu=True)
+    monkeypatch.setattr("torch.utils.cpp_extension.CUDA_HOME", "/usr/local/cuda")
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    assert "Python.h, which is not installed" in str(compiler_refusal(on_gpu=True))
+    (tmp_path / "Python.h").touch()
+    assert compiler_refusal(on_gpu=True) is None
+    assert compiler_refusal(on_gpu=False) is None
 
 
 def test_fp16_for_a_gpu_is_told_on_a_cpu() -> None:

@@ -1,11 +1,12 @@
 """What a repository's sums find out."""
 
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
-from export.manifest import changed_file, record
+from export.manifest import changed_file, record, tool_versions
 
 
 @pytest.fixture
@@ -65,3 +66,19 @@ def test_a_manifest_without_sums_is_refused(repository: Path, manifest: str) -> 
 
 def test_a_folder_without_a_manifest_is_no_repository(tmp_path: Path) -> None:
     assert "is no model repository" in str(changed_file(tmp_path))
+
+
+def test_versions_are_of_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where onnxruntime-gpu stands in the place of onnxruntime."""
+    assert set(tool_versions()) == {
+        *("torch", "diffusers", "transformers", "onnx", "onnxscript", "onnxruntime")
+    }
+    installed = {"torch": "2.13.0", "onnxruntime-gpu": "1.27.0"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr("export.manifest.version", version)
+    assert tool_versions() == installed

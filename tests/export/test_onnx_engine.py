@@ -13,7 +13,7 @@ from torch.export import Dim
 from export.errors import ExportError
 from export.exactness import check_error, measure
 from export.networks import Network
-from export.onnx_engine import export_onnx, load_onnx
+from export.onnx_engine import export_onnx, load_onnx, onnx_device
 from export.precision import Precision, in_precision
 from stages.engines import session_options as engines_session_options
 
@@ -78,3 +78,19 @@ def test_weights_are_reduced_and_borders_are_not(precision: Precision, tmp_path:
         check_error(NETWORK, precision, measured.error)
         assert measured.dims == {"sample": [3, -1, -1], "out": [4, -1, -1]}
         assert (measured.error > NETWORK.tolerance) == (precision is Precision.FP16)
+
+
+@pytest.mark.parametrize(
+    ("providers", "sees_gpu", "expected"),
+    [
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], True, "cuda:0"),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], False, "cpu"),
+        (["CPUExecutionProvider"], True, "cpu"),
+    ],
+)
+def test_it_is_verified_on_a_gpu_where_onnx_runtime_can(
+    monkeypatch: pytest.MonkeyPatch, providers: list[str], sees_gpu: bool, expected: str
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: providers)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: sees_gpu)
+    assert onnx_device() == expected

@@ -54,6 +54,7 @@ def test_manifest_names_every_file_and_error(repositories: Callable[[str], Path]
         assert (entry["engine"], entry["precision"]) == ("onnx", "fp32")
         assert 0 <= entry["error"] <= entry["tolerance"] == network.tolerance
         assert entry["machine"] == {}, "ONNX runs everywhere"
+        assert (entry["verified_on"], entry["tf32"]) == ("cpu", False)
     assert manifest["tools"]["torch"].startswith("2.13.0")
 
 
@@ -92,6 +93,9 @@ def test_configs_fit_the_checkpoint(repositories: Callable[[str], Path]) -> None
         denoise = read_config(folder / "denoise" / "config.pbtxt")
         dims = {tensor.name: list(tensor.dims) for tensor in denoise.input}
         assert dims["prompt_embeds"] == dims["negative_prompt_embeds"] == [77, width]
+        decode = read_config(folder / "decode" / "config.pbtxt").parameters
+        tile = "160" if architecture == "narrow" else "128"  # which has attention in its decoder
+        assert decode["max_tile"].string_value == tile
         upscale = read_config(folder / "upscale" / "config.pbtxt")
         assert upscale.parameters["max_noise_level"].string_value == noise
         assert upscale.parameters["num_inference_steps"].string_value == "75"
@@ -154,7 +158,7 @@ def test_one_network_is_in_memory_at_a_time_and_each_is_told(
         assert [ref() for ref in modules] == [None] * len(modules), "let go of the one before"
         assert re.search(rf"{network.name}: onnx fp32, [\d.]+ .?B in float32", said.getvalue())
         modules.append(weakref.ref(module))
-        return Written(lambda _: next(module.parameters()), Measured(0.0, {}))
+        return Written(lambda _: next(module.parameters()), Measured(0.0, {}), "cpu")
 
     monkeypatch.setattr(repository, "write_engine", write)
     monkeypatch.setattr(repository, "fit_config", lambda *_: None)

@@ -1,7 +1,9 @@
 """What of TensorRT needs no TensorRT: the profiles, and the sentence without it."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import onnx
 import pytest
@@ -9,8 +11,9 @@ import pytest
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.errors import ExportError
 from export.networks import NETWORKS, Network
-from export.tensorrt_engine import import_tensorrt, profiles
+from export.tensorrt_engine import export_tensorrt, import_tensorrt, profiles
 from export.triton_config import read_config
+from stages.tiles import MAX_TILE
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,20 @@ def test_the_last_profile_takes_every_tile(checkpoint: Checkpoint) -> None:
     unet = next(network for network in NETWORKS if network.name == "unet")
     smallest, _, largest = profiles(unet, checkpoint, 16)[-1].shapes["sample"]
     assert smallest == [1, 7, 8, 8]
-    assert largest == [16, 7, 128, 128]
+    assert largest == [16, 7, MAX_TILE, MAX_TILE]
+
+
+def test_a_plan_is_built_without_tf32(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensorrt = MagicMock()
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt)
+    builder = tensorrt.Builder.return_value
+    builder.build_serialized_network.return_value = b"plan"
+    assert export_tensorrt(NETWORKS[0], checkpoint, tmp_path / "graph", tmp_path / "plan", 8) == 1
+    config = builder.create_builder_config.return_value
+    config.clear_flag.assert_called_once_with(tensorrt.BuilderFlag.TF32)
+    assert (tmp_path / "plan").read_bytes() == b"plan"
 
 
 def test_without_the_package_a_sentence_says_so() -> None:

@@ -23,6 +23,15 @@ def test_engines_batch(name: str) -> None:
     assert config.max_batch_size > 1
 
 
+@pytest.mark.parametrize("name", ENGINES)
+def test_on_a_gpu_convolutions_are_chosen_by_rule_and_float32_is_whole(name: str) -> None:
+    """By what Triton's own backend reads: a parameters block takes the search from there alone."""
+    config = read_config(SOURCES / name / "config.pbtxt")
+    assert config.parameters["cudnn_conv_algo_search"].string_value == "1"
+    [cuda] = config.optimization.execution_accelerators.gpu_execution_accelerator
+    assert (cuda.name, dict(cuda.parameters)) == ("cuda", {"use_tf32": "0"})
+
+
 def test_the_ensembles_tensors_are_those_of_its_stages() -> None:
     """Every tensor of a step exists in the step's model, with the type of what it is bound to."""
     ensemble = read_config(SOURCES / "upscale" / "config.pbtxt")

@@ -67,7 +67,7 @@ def test_encodes_errors_have_codes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def decode(monkeypatch: pytest.MonkeyPatch, answers: Answers, *, safety_check: bool = False) -> Any:
     model = load_model("decode", monkeypatch).TritonPythonModel()
-    model.batch_size, model.clip_pixels = 4, None
+    model.batch_size, model.clip_pixels, model.max_tile = 4, None, 128
     answer_with(monkeypatch, answers)
     latents = np.zeros((4, 8, 8), np.float32)
     request = TritonRequest(
@@ -112,6 +112,7 @@ def denoise(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Any]:
     """What is sent for a request, after all of its steps."""
     model = load_model("denoise", monkeypatch).TritonPythonModel()
     model.max_noise_level, model.has_safety_checker, model.preview = 350, False, None
+    model.max_tile = 160
     model.loop = make_loop()
     request = TritonRequest({**INPUTS, **changes})
     assert model.execute([request]) is None

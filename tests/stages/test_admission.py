@@ -45,13 +45,13 @@ def test_what_never_fits_is_refused_with_the_reason() -> None:
     bounds.check_request(tiled(512))
     with pytest.raises(
         ImageTooLarge,
-        match=r"The image is too large for this server: 1024 x 1024 pixels take 84 MB.*=80",
+        match=r"The image is too large for this server: 1024 x 1024 pixels take 93 MB.*=80",
     ):
         bounds.check_request(tiled(1024))
 
 
 def test_a_budget_too_small_for_small_images_stops_the_start() -> None:
-    with pytest.raises(ValueError, match="MEMORY_BUDGET_MB=5: 8 images of one tile need 11"):
+    with pytest.raises(ValueError, match="MEMORY_BUDGET_MB=5: 8 images of one tile need 19"):
         admission(memory_budget_mb=5)
 
 
@@ -60,6 +60,6 @@ def test_a_job_holds_no_more_than_was_planned(changes: dict[str, Any]) -> None:
     asked = request(**changes)
     it = job(**changes)
     tensors = [it.image, it.latents, it.noise_pred, it.latents, it.latents, it.prompt_embeds]
-    tensors += [it.negative_prompt_embeds]
+    tensors += [it.negative_prompt_embeds, *it._weights]
     held = asked.image.nbytes + sum(tensor.nbytes for tensor in tensors)
     assert held <= asked.memory_bytes

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from stages.engines import AotiEngine, OnnxEngine, find_engine, providers_for
+from stages.engines import AotiEngine, DeviceUnavailable, OnnxEngine, find_engine, providers_for
 
 
 class Session:
@@ -62,12 +62,13 @@ def test_a_package_runs_in_parts_too() -> None:
     engine = AotiEngine.__new__(AotiEngine)
     rows: list[int] = []
 
-    def double(sample: torch.Tensor) -> torch.Tensor:
-        rows.append(len(sample))
-        return 2 * sample
+    class Package:
+        def run(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+            [sample] = inputs
+            rows.append(len(sample))
+            return [2 * sample]
 
-    package: Any = double
-    engine.device, engine.package = "cpu", package
+    engine.device, engine.package, engine.inputs = "cpu", Package(), ["sample"]
     sample = np.random.default_rng(0).random((5, 4, 128, 128), np.float32)
     for given in (sample, torch.from_numpy(sample)):
         rows.clear()
@@ -76,25 +77,64 @@ def test_a_package_runs_in_parts_too() -> None:
         assert np.array_equal(out, 2 * sample)
 
 
-def test_cuda_is_used_where_it_is_wanted_and_there() -> None:
-    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    assert providers_for("cpu", both) == ["CPUExecutionProvider"]
-    assert providers_for("cuda:1", ["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
-    (name, options), last = providers_for("cuda:1", both)
-    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert options["device_id"] == "1"
-
-
-def test_a_gpu_that_onnx_runtime_cannot_use_is_told(
-    double: Path, caplog: pytest.LogCaptureFixture
+def test_on_a_gpu_a_package_gets_the_one_that_was_named_and_no_tf32(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As with onnxruntime's package for the CPU on a machine where torch sees a GPU."""
+    loaded: list[tuple[Any, ...]] = []
+
+    class Loader:
+        """PyTorch's, of a package with one input."""
+
+        def __init__(self, *arguments: Any) -> None:
+            loaded.append((*arguments, torch.backends.cudnn.allow_tf32))
+
+        @staticmethod
+        def load_metadata_from_package(*_: str) -> dict[str, str]:
+            return {"AOTI_DEVICE_KEY": "cuda"}
+
+        def get_call_spec(self) -> list[str]:
+            return ['[1, {"children_spec": [{}, {"context": "[\\"sample\\"]"}]}]']
+
+    monkeypatch.setattr(torch._C._aoti, "AOTIModelPackageLoader", Loader)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    engine = AotiEngine(Path("package"), "cuda:1")
+    assert loaded == [("package", "model", False, 1, 1, False)]
+    assert (engine.device, engine.inputs) == ("cuda:1", ["sample"])
+
+
+BOTH = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def test_cuda_is_used_where_it_is_wanted_and_there() -> None:
+    assert providers_for("cpu", BOTH) == ["CPUExecutionProvider"]
+    (name, options), last = providers_for("cuda:1", BOTH)
+    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options == {
+        "device_id": "1",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": "0",
+    }
+
+
+def test_a_package_without_cuda_never_takes_the_cpu_for_a_gpu(double: Path) -> None:
     assert OnnxEngine(double / "model.onnx", "cpu", ["y"]).device == "cpu"
-    assert caplog.messages == []
-    assert OnnxEngine(double / "model.onnx", "cuda:0", ["y"]).device == "cpu"
-    [message] = caplog.messages
-    assert "model.onnx runs on the CPU, not on cuda:0" in message
-    assert "install onnxruntime-gpu" in message
+    with pytest.raises(DeviceUnavailable, match=r"cuda:0: this package .* onnxruntime-gpu in the"):
+        OnnxEngine(double / "model.onnx", "cuda:0", ["y"])
+
+
+def test_nor_does_one_whose_cuda_does_not_load(
+    double: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where cuBLAS is not found: ONNX Runtime says so in its log and goes on with the CPU."""
+    preloaded: list[bool] = []
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: BOTH)
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: preloaded.append(True))
+    monkeypatch.setattr(
+        "stages.engines.providers_for", lambda device, available: ["CPUExecutionProvider"]
+    )
+    with pytest.raises(DeviceUnavailable, match=r"model.onnx cannot run on cuda:0: .* driver"):
+        OnnxEngine(double / "model.onnx", "cuda:0", ["y"])
+    assert preloaded, "the libraries that came as packages are looked for first"
 
 
 class OnGpu:

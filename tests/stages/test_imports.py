@@ -8,7 +8,17 @@ import pytest
 from tests.server import ROOT
 
 # What denoise imports; with what of Triton's it needs, the rest needs nothing more.
-DENOISE = ("admission", "errors", "job", "loop", "preview", "request", "schedules", "engines")
+DENOISE = (
+    "admission",
+    "errors",
+    "gpu",
+    "job",
+    "loop",
+    "preview",
+    "request",
+    "schedules",
+    "engines",
+)
 # What encode and decode import, and the export's and the gateway's machine needs.
 WITHOUT_TORCH = (
     "admission",

@@ -1,7 +1,10 @@
 """The loop with a UNet that is a function, and callers that keep their answer."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,9 @@ from numpy.typing import NDArray
 from stages.admission import Admission
 from stages.errors import Cancelled, DeadlineExceeded
 from stages.job import Job
-from stages.loop import DenoiseLoop
+from stages.loop import MAX_UNSENT, DenoiseLoop
 from stages.request import Request
+from tests.server import wait_until
 from tests.stages.test_job import FakeCaller, request, start
 
 UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
@@ -23,13 +27,28 @@ def zeros(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.zeros_like(inputs["sample"][:, :4])
 
 
+class AtOnce(Executor):
+    """On the thread that asks for it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 def make_loop(
     unet: UNet = zeros,
     start_job: Callable[[Job], None] = start,
     max_active: int = 8,
     max_waiting: int = 8,
     on_round: Callable[[DenoiseLoop], None] = lambda _: None,
+    starter: Executor | None = None,
+    sender: Executor | None = None,
 ) -> DenoiseLoop:
+    """It starts and answers jobs within its rounds, unless it has threads for that."""
     return DenoiseLoop(
         unet,
         start_job,
@@ -37,6 +56,8 @@ def make_loop(
         admission=Admission(max_active, memory_budget_mb=512, prompt_embeds_bytes=4 * 77 * 6),
         max_waiting=max_waiting,
         on_round=on_round,
+        starter=starter or AtOnce(),
+        sender=sender or AtOnce(),
     )
 
 
@@ -51,7 +72,8 @@ def running() -> Iterator[Callable[..., DenoiseLoop]]:
     loops: list[DenoiseLoop] = []
 
     def run(**arguments: Any) -> DenoiseLoop:
-        loop = make_loop(**arguments)
+        starter, sender = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        loop = make_loop(**arguments, starter=starter, sender=sender)
         loop.start()
         loops.append(loop)
         return loop
@@ -94,21 +116,21 @@ def test_alone_a_large_image_fills_calls_with_its_tiles() -> None:
     loop = make_loop()
     caller = submit(loop, image=image(512), guidance_scale=1.0, num_inference_steps=1)
     loop.run_round()
-    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (1, 16)
+    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (1, 12), "of 144 x 144 each"
     loop.run_round()
-    assert loop.counts.unet_rows == 25
+    assert loop.counts.unet_rows == 16
     assert isinstance(caller.answer, torch.Tensor)
 
 
 def test_tiles_of_two_images_and_a_small_image_of_their_size_share_calls() -> None:
     loop = make_loop()
-    for side in (256, 300):
+    for side in (256, 250):
         submit(loop, image=image(side), guidance_scale=1.0)
     loop.run_round()
-    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (1, 16)
-    submit(loop, image=image(128), guidance_scale=1.0)
+    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (1, 8)
+    submit(loop, image=image(136), guidance_scale=1.0)
     loop.run_round()
-    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (2, 16 + 3)
+    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (2, 8 + 3)
 
 
 def test_a_small_image_beside_a_large_one_takes_a_step_a_round() -> None:
@@ -136,12 +158,15 @@ def test_a_failed_call_ends_a_large_image_once_and_its_other_tiles_are_not_calle
     for _ in range(3):
         loop.run_round()
     assert [str(caller.answer) for caller in callers] == ["broken", "broken"]
-    assert calls == [16]
+    assert calls == [10], "of 160 x 160 each"
     assert loop.counts.failed == 2
 
 
 @pytest.mark.parametrize("place", ["active", "waiting"])
-def test_a_cancelled_job_is_dropped_at_the_next_step(place: str) -> None:
+def test_a_cancelled_job_is_dropped_at_the_next_look(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.loop.POLL_INTERVAL_S", 0)
     loop = make_loop(max_active=1)
     callers = {"active": submit(loop), "waiting": submit(loop)}
     loop.run_round()
@@ -151,6 +176,24 @@ def test_a_cancelled_job_is_dropped_at_the_next_step(place: str) -> None:
     assert loop.counts.cancelled == 1
     assert loop.active_count == 1
     assert loop.waiting_count == 0
+
+
+def test_whether_callers_went_away_is_asked_once_an_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Asked(FakeCaller):
+        def is_cancelled(self) -> bool:
+            asked.append(1)
+            return False
+
+    asked: list[int] = []
+    monkeypatch.setattr("stages.loop.POLL_INTERVAL_S", 3600)
+    loop = make_loop(max_active=2)
+    for _ in range(8):
+        loop.submit(request(num_inference_steps=9), Asked())
+    for _ in range(6):
+        loop.run_round()
+    assert len(asked) == 8
 
 
 def test_a_job_past_its_deadline_is_dropped() -> None:
@@ -190,6 +233,56 @@ def test_a_job_that_cannot_be_started_fails_alone() -> None:
     loop.run_round()
     assert str(bad.answer) == "no room"
     assert isinstance(good.answer, torch.Tensor)
+
+
+def test_while_a_job_is_made_others_step(running: Callable[..., DenoiseLoop]) -> None:
+    def start_job(job: Job) -> None:
+        if job.request.seed == 13:
+            assert let.wait(10)
+        start(job)
+
+    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        time.sleep(0.001)
+        return zeros(inputs)
+
+    let = threading.Event()
+    loop = running(unet=unet, start_job=start_job)
+    submit(loop, num_inference_steps=1000)
+    wait_until(lambda: loop.counts.unet_calls, 10)
+    slow = submit(loop, seed=13)
+    wait_until(lambda: loop.active_count == 2, 10)
+    calls = loop.counts.unet_calls
+    wait_until(lambda: loop.counts.unet_calls > calls + 3, 10)
+    assert not slow.answered.is_set()
+    let.set()
+    assert slow.answered.wait(10)
+    assert isinstance(slow.answer, torch.Tensor)
+
+
+class Later(Executor):
+    """Keeps what it is asked for."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Callable[[], Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.tasks.append(partial(fn, *args, **kwargs))
+        return Future()
+
+
+def test_a_caller_that_is_slow_holds_up_nobody_and_hears_less() -> None:
+    sender = Later()
+    loop = make_loop(sender=sender)
+    caller = submit(loop, num_inference_steps=9)
+    for _ in range(9):
+        loop.run_round()
+    assert loop.counts.completed == 1
+    assert (caller.reports, caller.answer) == ([], None)
+    for task in sender.tasks:
+        assert caller.answer is None, "nothing follows the answer"
+        task()
+    assert caller.reports == [(step, 9) for step in range(1, MAX_UNSENT + 1)]
+    assert isinstance(caller.answer, torch.Tensor)
 
 
 def test_a_caller_that_cannot_be_answered_disturbs_nobody() -> None:

@@ -9,9 +9,16 @@ import pytest
 from embedded.errors import TritonError
 from embedded.triton import Triton
 from stages import machine
-from stages.machine import cpu_instructions, describe_machine, machine_refusal, mismatch
+from stages.machine import (
+    cpu_instructions,
+    describe_machine,
+    is_verified_on_cpu,
+    machine_refusal,
+    mismatch,
+)
 
 GPU = {"torch": "2.13.0", "gpu": "NVIDIA H200", "capability": "9.0"}
+PLAN = {"tensorrt": "11.1", "gpu": "NVIDIA H200", "capability": "9.0"}
 CPU = {"torch": "2.13.0", "cpu": "A", "instructions": ["avx2", "avx512f"]}
 COMMAND = "upscale export --model m --engine aoti --output o"
 
@@ -20,8 +27,11 @@ COMMAND = "upscale export --model m --engine aoti --output o"
     ("made_for", "here", "expected"),
     [
         (GPU, GPU, None),
-        (GPU, {**GPU, "gpu": "NVIDIA L4"}, "gpu NVIDIA H200; here it is NVIDIA L4"),
-        (GPU, {"torch": "2.13.0"}, "gpu NVIDIA H200; here it is none"),
+        (GPU, {**GPU, "gpu": "NVIDIA H100"}, None),
+        (GPU, {**GPU, "capability": "8.9"}, "capability 9.0; here it is 8.9"),
+        (GPU, {"torch": "2.13.0"}, "capability 9.0; here it is none"),
+        (PLAN, PLAN, None),
+        (PLAN, {**PLAN, "gpu": "NVIDIA H100"}, "gpu NVIDIA H200; here it is NVIDIA H100"),
         (GPU, {**GPU, "torch": "2.14.0"}, "torch 2.13.0; here it is 2.14.0"),
         ({"tensorrt": "11.1"}, {"tensorrt": "11.4"}, "tensorrt 11.1; here it is 11.4"),
         (CPU, {**CPU, "cpu": "B"}, None),
@@ -71,7 +81,7 @@ def test_the_refusal_names_the_command_that_makes_it_again(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("engine", "made_for"),
-    [("aoti", {"torch": "2.13.0", "gpu": "NVIDIA H200"}), ("tensorrt", {"tensorrt": "11.1"})],
+    [("aoti", GPU), ("tensorrt", {"tensorrt": "11.1"})],
 )
 def test_a_missing_library_or_gpu_is_a_mismatch(engine: str, made_for: dict[str, Any]) -> None:
     assert mismatch(made_for, machine.this_machine(engine, made_for)) is not None
@@ -83,3 +93,15 @@ def test_triton_does_not_start_on_the_wrong_machine(tmp_path: Path) -> None:
     write(tmp_path, instructions=["avx9"])
     with pytest.raises(TritonError, match="a CPU with avx9, which this one lacks"):
         Triton(tmp_path, tmp_path / "log").start()
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"), [(["cpu", "cpu"], True), (["cpu", "cuda"], False), ([None], False)]
+)
+def test_what_was_verified_on_the_cpu_is_told(
+    tmp_path: Path, devices: list[str | None], expected: bool
+) -> None:
+    assert not is_verified_on_cpu(tmp_path)
+    engines = {str(i): {"verified_on": device} for i, device in enumerate(devices)}
+    (tmp_path / "manifest.json").write_text(json.dumps({"engines": engines}))
+    assert is_verified_on_cpu(tmp_path) is expected

@@ -4,14 +4,15 @@ from numpy.typing import NDArray
 
 from stages.limits import SCALE
 from stages.mosaic import Mosaic
-from stages.tiles import TILE
+
+TILE = 128
 
 
 def put_together(
     image: NDArray[np.uint8], height: int, width: int, batch_size: int
 ) -> NDArray[np.uint8]:
     """A mosaic of windows of `image`, uint8 [4 h, 4 w, 3]."""
-    mosaic = Mosaic((image.shape[0] // SCALE, image.shape[1] // SCALE), (height, width))
+    mosaic = Mosaic((image.shape[0] // SCALE, image.shape[1] // SCALE), (height, width), TILE)
     for tiles in mosaic.batches(batch_size):
         assert len(tiles) <= batch_size
         for tile in tiles:
@@ -36,10 +37,10 @@ def test_what_lies_beyond_the_image_is_cut_off(width: int) -> None:
 def test_pixels_are_blended_as_exactly_as_pixels_can_be() -> None:
     """Two tiles that differ: at most 1 of 255 from the blend of what the pixels were rounded of."""
     random = np.random.default_rng(2)
-    mosaic = Mosaic((8, 200), (32, 800))
+    mosaic = Mosaic((8, 200), (32, 800), TILE)
     expected = np.zeros((32, 800, 3))
     for tile in (tile for tiles in mosaic.batches(9) for tile in tiles):
-        image = random.uniform(0, 255, (32, SCALE * TILE, 3))
+        image = random.uniform(0, 255, (32, SCALE * tile.horizontal.length, 3))
         expected[:, tile.horizontal.pixels] += tile.horizontal.weights[:, None] * image
         mosaic.add_tile(tile, image.round().astype(np.uint8))
     assert np.abs(mosaic.image - expected).max() <= 1

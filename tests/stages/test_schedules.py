@@ -21,11 +21,9 @@ def scheduler(**changes: Any) -> Any:
 
 
 def factors_at(schedule: Schedule, index: int) -> list[float]:
-    return [
-        schedule.latents_factors[index],
-        schedule.prediction_factors[index],
-        *schedule.denoised_factors[index],
-    ]
+    factors: list[float] = schedule.factors[:, index].tolist()
+    assert tuple(factors[2:]) == schedule.denoised_factors(index)
+    return factors
 
 
 def test_every_number_of_steps_is_that_of_diffusers() -> None:
@@ -35,10 +33,10 @@ def test_every_number_of_steps_is_that_of_diffusers() -> None:
     for steps in range(1, MAX_INFERENCE_STEPS):
         reference.set_timesteps(steps)
         schedule = schedules.schedule_of(steps)
-        assert schedule.timesteps == tuple(reference.timesteps.tolist())
-        assert len(schedule) == len(schedule.latents_factors) == steps
+        assert schedule.timesteps.tolist() == reference.timesteps.tolist()
+        assert len(schedule) == schedule.factors.shape[1] == steps
         for index in {0, steps - 1, *generator.integers(0, steps, 3).tolist()}:
-            step = reference.step(OUTPUT, schedule.timesteps[index], SAMPLE)
+            step = reference.step(OUTPUT, int(schedule.timesteps[index]), SAMPLE)
             expected = [*step.prev_sample.tolist(), *step.pred_original_sample.tolist()]
             assert factors_at(schedule, index) == expected, (steps, index)
 
@@ -60,7 +58,7 @@ def test_a_step_is_diffusers_step(changes: dict[str, Any], monkeypatch: pytest.M
     for steps in range(1, FEW + 1):
         reference.set_timesteps(steps)
         schedule = schedules.schedule_of(steps)
-        assert schedule.timesteps == tuple(reference.timesteps.tolist())
+        assert schedule.timesteps.tolist() == reference.timesteps.tolist()
         for index, timestep in enumerate(reference.timesteps):
             sample, output = torch.randn(2, 1, 4, 8, 8, generator=generator)
             step = reference.step(output, timestep, sample)

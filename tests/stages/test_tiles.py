@@ -3,24 +3,32 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stages.tiles import OVERLAP, TILE, spans
+from stages.tiles import MAX_TILE, OVERLAP, checked_max_tile, spans
 
 
-@pytest.mark.parametrize("total", [8, TILE - 8, TILE])
+@pytest.mark.parametrize("total", [8, MAX_TILE - 8, MAX_TILE])
 def test_what_fits_is_one_span_that_changes_nothing(total: int) -> None:
-    (span,) = spans(total, scale=4)
+    (span,) = spans(total, MAX_TILE, scale=4)
     assert (span.start, span.length) == (0, total)
     assert np.array_equal(span.weights, np.ones(4 * total, np.float32))
 
 
-@pytest.mark.parametrize("total", [TILE + 8, 2 * TILE - OVERLAP, 2 * TILE - OVERLAP + 8, 1024])
+@pytest.mark.parametrize("maximum", [64, 128, MAX_TILE, 512])
 @pytest.mark.parametrize("scale", [1, 4])
-def test_spans_cover_all_with_one_length_and_their_weights_add_up(total: int, scale: int) -> None:
-    covering = spans(total, scale)
-    assert {span.length for span in covering} == {TILE}
+def test_spans_cover_all_with_one_length_and_their_weights_add_up(maximum: int, scale: int) -> None:
+    for total in range(maximum + 8, 1025, 8):
+        check_cover(total, maximum, scale)
+
+
+def check_cover(total: int, maximum: int, scale: int) -> None:
+    covering = spans(total, maximum, scale)
+    [length] = {span.length for span in covering}
+    assert length <= maximum
+    assert length % 8 == 0
+    assert all(span.start % 8 == 0 for span in covering)
     assert covering[0].start == 0
-    assert covering[-1].start + TILE == total
-    assert all(b.start - a.start <= TILE - OVERLAP for a, b in pairwise(covering))
+    assert covering[-1].start + length == total
+    assert all(b.start - a.start <= length - OVERLAP for a, b in pairwise(covering))
     sums = np.zeros(total * scale)
     for span in covering:
         sums[span.pixels] += span.weights
@@ -29,12 +37,29 @@ def test_spans_cover_all_with_one_length_and_their_weights_add_up(total: int, sc
 
 @pytest.mark.parametrize("total", [136, 512, 1000, 1024])
 def test_there_are_as_many_as_the_documented_formula_says(total: int) -> None:
-    assert len(spans(total)) == -(-(total - OVERLAP) // (TILE - OVERLAP))
+    assert len(spans(total, 128)) == -(-(total - OVERLAP) // (128 - OVERLAP))
+
+
+def test_tiles_are_no_larger_than_it_takes() -> None:
+    """Twice the side is 4 to 5 times the pixels that the UNet sees, not 9 as of tiles of 128."""
+    sides = (128, 256, 512, 1024)
+    counts = [len(spans(side, MAX_TILE)) for side in sides]
+    assert counts == [1, 2, 4, 7]
+    assert [spans(side, MAX_TILE)[0].length for side in sides] == [128, 136, 144, 160]
+    assert [len(spans(side, 512)) for side in sides] == [1, 1, 1, 3]
+
+
+@pytest.mark.parametrize("value", ["", "0", "63", "100", "1032", "auto", "-64"])
+def test_a_maximum_that_cannot_be_is_named(value: str) -> None:
+    assert checked_max_tile("MAX_TILE", "256") == 256
+    with pytest.raises(ValueError, match=f"MAX_TILE={value}: it must be a multiple of 8 from 64"):
+        checked_max_tile("MAX_TILE", value)
 
 
 def test_a_step_between_tiles_becomes_a_smooth_ramp() -> None:
-    first, second = spans(2 * TILE - OVERLAP, scale=4)
-    values = np.zeros(4 * (2 * TILE - OVERLAP))
+    side = 2 * MAX_TILE - OVERLAP
+    first, second = spans(side, MAX_TILE, scale=4)
+    values = np.zeros(4 * side)
     values[second.pixels] += second.weights
     assert values[first.pixels][0] == 0
     assert values[-1] == 1

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from stages.errors import EngineFailed
+from stages.tiles import MAX_TILE
 from tests.stages.triton_stand_in import (
     InferenceRequest,
     InferenceResponse,
@@ -87,7 +88,7 @@ def test_another_word_is_refused(unet: Any) -> None:
 def test_a_package_of_another_machine_is_not_loaded(unet: Any, tmp_path: Path) -> None:
     folder = tmp_path / "unet" / "1"
     folder.mkdir(parents=True)
-    (folder / "model.pt2").touch()
+    (folder / "package").mkdir()
     engines = {"unet": {"engine": "aoti", "machine": {"torch": "1.0"}}}
     manifest = {"command": "upscale export", "engines": engines}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
@@ -101,3 +102,39 @@ def test_an_answer_of_numpy_becomes_a_tensor(unet: Any) -> None:
             return [np.ones((1, 4, 8, 8), np.float32)]
 
     assert torch.equal(unet.OwnUNet(OnCpu("cpu"))({}), torch.ones(1, 4, 8, 8))
+
+
+def test_a_gpu_that_is_named_and_missing_is_told(
+    unet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert (unet.read_device("auto"), unet.read_device("cpu")) == ("cpu", "cpu")
+    with pytest.raises(ValueError, match=r"denoise is cuda:0, and PyTorch sees cpu\. A GPU that"):
+        unet.read_device("cuda:0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert (unet.read_device("auto"), unet.read_device("cuda:1")) == ("cuda:0", "cuda:1")
+
+
+def test_the_cpu_never_takes_the_place_of_a_gpu_that_is_here(
+    unet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unet, "gpu_refusal", lambda: "PyTorch cannot use the GPU: too old.")
+    with pytest.raises(ValueError, match="cannot use the GPU: too old"):
+        unet.read_device("auto")
+    assert unet.read_device("cpu") == "cpu", "which somebody asks for"
+
+
+@pytest.mark.parametrize(("memory", "expected"), [(80e9, 512), (24e9, 256), (16e9, MAX_TILE)])
+def test_the_largest_tile_goes_by_the_gpus_memory(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, expected: int
+) -> None:
+    properties = type("Properties", (), {"total_memory": int(memory)})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    gpu, cpu = torch.device("cuda:0"), torch.device("cpu")
+    assert unet.max_tile_of("auto", tmp_path, gpu) == expected
+    assert unet.max_tile_of("auto", tmp_path, cpu) == MAX_TILE
+    assert unet.max_tile_of("96", tmp_path, gpu) == 96
+    (tmp_path / "model.plan").touch()
+    assert unet.max_tile_of("auto", tmp_path, gpu) == MAX_TILE, "its profiles end there"

@@ -10,23 +10,26 @@ import pytest
 
 # What imports Triton's module, and so has to be imported anew over the stand-in.
 NAME = "triton_python_backend_utils"
+MEMORY_CPU, MEMORY_GPU = range(2)
 MODULES = ("bls", "engine_batch", "triton_caller", "triton_errors", "triton_metrics", "unet")
 
 
 class Tensor:
-    """On the CPU."""
+    """On the CPU; or on the device, which Triton refuses to make an array of."""
 
-    def __init__(self, name: str, array: Any) -> None:
-        self.name, self.array = name, array
+    def __init__(self, name: str, array: Any, on_device: bool = False) -> None:
+        self.name, self.array, self._on_device = name, array, on_device
 
     @staticmethod
     def from_dlpack(name: str, array: Any) -> "Tensor":
         return Tensor(name, array)
 
     def is_cpu(self) -> bool:
-        return True
+        return not self._on_device
 
     def as_numpy(self) -> Any:
+        if self._on_device:
+            raise TritonModelException("Tensor is stored in GPU and cannot be converted to NumPy.")
         return self.array
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -48,6 +51,10 @@ class TritonError(Exception):
 
 
 class InferenceResponse:
+    """on_device: where its tensors lie; a BLS call sets it."""
+
+    on_device = False
+
     def __init__(self, tensors: list[Tensor], error: TritonError | None = None) -> None:
         self.arrays = {tensor.name: tensor.array for tensor in tensors}
         self._error = error
@@ -61,7 +68,10 @@ class InferenceResponse:
 
 
 class InferenceRequest:
-    """A BLS call, which `answer` answers: it takes the model's name and the inputs."""
+    """A BLS call, which `answer` answers: it takes the model's name and the inputs.
+
+    As of an engine on a GPU, the answer's tensors lie there unless the CPU's memory is asked for.
+    """
 
     answer: Callable[[str, dict[str, Any]], InferenceResponse]
 
@@ -74,9 +84,12 @@ class InferenceRequest:
         trace: Any = None,
     ) -> None:
         self._call = model_name, {tensor.name: tensor.array for tensor in inputs}
+        self._on_device = preferred_memory is None or preferred_memory.kind != MEMORY_CPU
 
     def exec(self) -> InferenceResponse:
-        return type(self).answer(*self._call)
+        response = type(self).answer(*self._call)
+        response.on_device = self._on_device
+        return response
 
 
 class PreferredMemory:
@@ -164,7 +177,7 @@ def empty_module(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def fill(module: Any) -> None:
     """Add what Triton adds once a model.py has been imported."""
-    module.TRITONSERVER_MEMORY_CPU, module.TRITONSERVER_MEMORY_GPU = range(2)
+    module.TRITONSERVER_MEMORY_CPU, module.TRITONSERVER_MEMORY_GPU = MEMORY_CPU, MEMORY_GPU
     for stand_in in (
         Tensor,
         TritonError,
@@ -176,7 +189,9 @@ def fill(module: Any) -> None:
     ):
         setattr(module, stand_in.__name__, stand_in)
     module.get_input_tensor_by_name = lambda request, name: Tensor(name, request[name])
-    module.get_output_tensor_by_name = lambda response, name: Tensor(name, response.arrays[name])
+    module.get_output_tensor_by_name = lambda response, name: Tensor(
+        name, response.arrays[name], response.on_device
+    )
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:

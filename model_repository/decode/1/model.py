@@ -1,6 +1,7 @@
 """Triton's side of the decode stage: latents in, vae_decoder and safety_checker, an image out."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stages.clip_pixels import ClipPixels
 from stages.errors import NoSafetyChecker
 from stages.limits import SCALE
 from stages.mosaic import Mosaic
+from stages.tiles import checked_max_tile
 from stages.triton_errors import error_response
 
 
@@ -23,6 +25,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         parameters = json.loads(args["model_config"])["parameters"]
         self.batch_size = int(parameters["vae_batch_size"]["string_value"])
+        value = os.environ.get("DECODER_MAX_TILE") or parameters["max_tile"]["string_value"]
+        self.max_tile = checked_max_tile("DECODER_MAX_TILE", value)
         self.clip_pixels: ClipPixels | None = None
         if parameters["safety_checker"]["string_value"] != "none":
             path = Path(__file__).parent / "preprocessor_config.json"
@@ -55,7 +59,8 @@ class TritonPythonModel:
         self, latents: NDArray[np.float32], height: int, width: int, trace: Any
     ) -> NDArray[np.uint8]:
         """latents [4, h, w] -> uint8 [4 * height, 4 * width, 3], without denoise's padding."""
-        mosaic = Mosaic((latents.shape[1], latents.shape[2]), (SCALE * height, SCALE * width))
+        latents_size = latents.shape[1], latents.shape[2]
+        mosaic = Mosaic(latents_size, (SCALE * height, SCALE * width), self.max_tile)
         for tiles in mosaic.batches(self.batch_size):
             windows = np.stack([tile.window(latents) for tile in tiles])
             images = call_engine("vae_decoder", "latents", windows, "image", trace)

@@ -4,11 +4,11 @@ import json
 import math
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import triton_python_backend_utils as pb_utils
 
 sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other of the name
@@ -22,11 +22,11 @@ from stages.request import Request
 from stages.schedules import Schedules
 from stages.triton_caller import TritonCaller
 from stages.triton_metrics import Metrics
-from stages.unet import load_unet
+from stages.unet import load_unet, max_tile_of, read_device
 
 
 class TritonPythonModel:
-    """Decoupled: `execute` only hands requests over, the loop's thread answers them."""
+    """Decoupled: `execute` only hands requests over, a thread beside the loop answers them."""
 
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
@@ -36,8 +36,11 @@ class TritonPythonModel:
         self.has_safety_checker = parameters["safety_checker"] != "none"
         folder = Path(__file__).parent
         schedules = Schedules(folder / "schedules.npz")
-        wanted = "cuda:0" if torch.cuda.is_available() else "cpu"
-        unet = load_unet(folder.parents[1] / "unet" / "1", wanted, parameters["unet"])
+        wanted = read_device(parameters["device"])
+        unet_folder = folder.parents[1] / "unet" / "1"
+        unet = load_unet(unet_folder, wanted, parameters["unet"])
+        value = os.environ.get("MAX_TILE") or parameters["max_tile"]
+        self.max_tile = max_tile_of(value, unet_folder, unet.device)
 
         def start_job(job: Job) -> None:
             job.start(
@@ -56,9 +59,12 @@ class TritonPythonModel:
                 max_active=int(parameters["max_active"]),
                 memory_budget_mb=read_memory_budget(parameters["memory_budget_mb"]),
                 prompt_embeds_bytes=math.prod(map(int, dims)) * np.float32().nbytes,
+                max_tile=self.max_tile,
             ),
             max_waiting=int(parameters["max_waiting"]),
             on_round=self.metrics.publish,
+            starter=ThreadPoolExecutor(1, "denoise-start"),
+            sender=ThreadPoolExecutor(1, "denoise-send"),
         )
         self.loop.start()
 
@@ -66,7 +72,7 @@ class TritonPythonModel:
         for triton_request in requests:
             caller = TritonCaller(triton_request, self.preview)
             try:
-                request = read_request(triton_request)
+                request = read_request(triton_request, self.max_tile)
                 request.validate(self.max_noise_level)
                 if request.safety_check and not self.has_safety_checker:
                     raise NoSafetyChecker
@@ -87,7 +93,7 @@ def read_memory_budget(default: str) -> int:
     return int(value)
 
 
-def read_request(triton_request: Any) -> Request:
+def read_request(triton_request: Any, max_tile: int) -> Request:
     """Copy the inputs out of Triton's memory, which is gone when execute returns.
 
     The parameter "preview_every" is of a request that wants progress.
@@ -107,4 +113,5 @@ def read_request(triton_request: Any) -> Request:
         noise_level=int(tensor("noise_level")[0]),
         safety_check=bool(tensor("safety_check")[0]),
         preview_every=int(parameters.get("preview_every", 0)),
+        max_tile=max_tile,
     )

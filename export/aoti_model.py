@@ -1,8 +1,7 @@
-"""AOTInductor packages as a Python-based Triton backend: `backend: "pytorch"` and a `model.pt2`.
+"""What runs an AOTInductor package in Triton: the export copies it beside one, as its `model.py`.
 
-The wheel's Triton has no such backend. That of NVIDIA's containers, `platform: "torch_aoti"`, takes
-no batches and has its own names for tensors (`KWARGS[sample]`), so there too this one serves: its
-folder goes in the place of /opt/tritonserver/backends/pytorch. Not tried on a GPU yet.
+NVIDIA's containers have a backend for packages, `platform: "torch_aoti"`, but it takes no batches
+and has its own names for tensors (`KWARGS[sample]`). Not tried on a GPU yet.
 """
 
 import json
@@ -13,28 +12,22 @@ from typing import Any
 import torch
 import triton_python_backend_utils as pb_utils
 
-sys.path.insert(0, str(Path(__file__).parent))  # Triton adds the model's folder, not this one
+sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other of the name
 
 from stages.engine_batch import device_of, responses_to
-from stages.engines import AotiEngine, Batch
+from stages.engines import PACKAGE, AotiEngine, Batch
 from stages.machine import machine_refusal
 
 
 class TritonPythonModel:
-    @staticmethod
-    def auto_complete_config(config: Any) -> Any:
-        """Configurations are complete already."""
-        return config
-
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"])
         if why := machine_refusal(folder.parent, [folder.name]):
             raise pb_utils.TritonModelException(why)
-        path = folder / args["model_version"] / "model.pt2"
         self.inputs = [entry["name"] for entry in config["input"]]
         self.outputs = [entry["name"] for entry in config["output"]]
-        self.engine = AotiEngine(path, device_of(args))
+        self.engine = AotiEngine(folder / args["model_version"] / PACKAGE, device_of(args))
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return responses_to(requests, self.inputs, self.outputs, self.run)
