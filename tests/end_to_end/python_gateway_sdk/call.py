@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import sys
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from livepeer_gateway.discovery import discover_orchestrator_runners
@@ -37,7 +38,7 @@ async def discover(url: str, app: str) -> dict[str, Any]:
 
 async def answer_to(what: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
-        return await {"plain": plain, "stream": stream, "discover": discover}[what](**arguments)
+        return await CALLS[what](**arguments)
     except LivepeerHTTPError as error:
         return {"status": error.status_code, "body": error.body}
 
