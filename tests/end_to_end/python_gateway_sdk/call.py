@@ -36,6 +36,13 @@ async def discover(url: str, app: str) -> dict[str, Any]:
     return {"found": await discover_orchestrator_runners([url], app=app)}
 
 
+CALLS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
+    "plain": plain,
+    "stream": stream,
+    "discover": discover,
+}
+
+
 async def answer_to(what: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
         return await CALLS[what](**arguments)
