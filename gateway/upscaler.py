@@ -113,7 +113,13 @@ class Upscaler:
         on_position = (lambda _: None) if events is None else events.add_queued
         on_progress = None if events is None else events.add_progress
         height, width = inputs.image.shape[:2]
-        work = Work(width, height, inputs.num_inference_steps, inputs.guidance_scale)
+        work = Work(
+            width,
+            height,
+            inputs.num_inference_steps,
+            inputs.guidance_scale,
+            self.settings.max_tile,
+        )
         if events is not None:
             events.add_accepted(self.pace.seconds(work))
         with self.pace.waiting(work) as job:

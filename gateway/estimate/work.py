@@ -5,23 +5,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.limits import SCALE
-from stages.request import SIZE_MULTIPLE, Request
-from stages.tiles import spans
+from stages.request import Request
+from stages.tiles import MAX_TILE, MULTIPLE, Span, spans
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of one request. width, height: of its image, pixels. guidance_scale: above 1, rows double."""
+    """Of one request."""
 
-    width: int
+    width: int  # of its image, pixels
     height: int
     steps: int
-    guidance_scale: float
+    guidance_scale: float  # above 1, rows double
+    max_tile: int = MAX_TILE  # latent pixels, the largest height and width that goes in one piece
 
     @property
     def tiles(self) -> int:
         """Windows of its latents."""
-        return len(spans(_padded(self.height))) * len(spans(_padded(self.width)))
+        return len(self._spans(self.height)) * len(self._spans(self.width))
 
     @property
     def rounds(self) -> int:
@@ -40,7 +41,7 @@ class Work:
     @property
     def tile_pixels(self) -> int:
         """Latent pixels of one tile."""
-        return spans(_padded(self.height))[0].length * spans(_padded(self.width))[0].length
+        return self._spans(self.height)[0].length * self._spans(self.width)[0].length
 
     @property
     def latent_pixels(self) -> int:
@@ -64,8 +65,12 @@ class Work:
             guidance_scale=self.guidance_scale,
             noise_level=0,
             safety_check=False,
+            max_tile=self.max_tile,
         )
+
+    def _spans(self, side: int) -> tuple[Span, ...]:
+        return spans(_padded(side), self.max_tile)
 
 
 def _padded(side: int) -> int:
-    return side + -side % SIZE_MULTIPLE
+    return side + -side % MULTIPLE

@@ -76,6 +76,7 @@ def estimate_router(
             fields.height,
             steps if steps >= 1 else model.num_inference_steps,
             model.guidance_scale if guidance_scale is None else guidance_scale,
+            settings.max_tile,
         )
         seconds = pace.seconds(work)
         reason = why_not(work, fields, settings, limits, capacity, seconds)

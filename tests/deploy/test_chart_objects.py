@@ -20,7 +20,7 @@ STORE = {"source": "objectStore", "objectStore": {"url": "s3://models/x4"}}
 # folder, which several pods do not share.
 NOT_VALUES = {
     *("HOST", "PORT", "TRITON_URL", "AUTH_TOKEN", "MEDIA_DIR", "MEDIA_URL", "MEDIA_KEY"),
-    *("MEMORY_BUDGET_MB", "AWS_ENDPOINT_URL"),  # Triton's, and of the values' `aws`
+    *("MEMORY_BUDGET_MB", "MAX_TILE", "AWS_ENDPOINT_URL"),  # Triton's, and of the values' `aws`
     "CORS_ORIGINS",  # of a gateway whose own page is not enough; `gateway.extraEnv` has it
 }
 KINDS = {"integer": int, "number": float, "string": str}

@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
+from tests.end_to_end.conftest import TOKEN
 from tests.faults.memory import MIB, bounded
 from tests.faults.raw_http import answer, connection
 from tests.photographs import file_of, photograph
@@ -21,7 +23,20 @@ HOSTILE = {
     "9 MB of base64": LARGE[:9_000_000] + b'"}',
     "arrays 100000 deep": b"[" * 100_000,
     "millions of arrays": b"[" + b"[]," * 3_000_000 + b"[]]",
+    "a field of arrays 100000 deep": b'{"prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "a number of 10000 digits": b'{"seed": ' + b"9" * 10_000 + b"}",
+    "a name twice": b'{"prompt": "x", "prompt": "x", "image": "QQ=="}',
+    "NaN": b'{"prompt": "x", "image": "QQ==", "guidance_scale": NaN}',
+    "half of a surrogate pair": b'{"prompt": "\\ud83d", "image": "QQ=="}',
+}
+REFUSED: dict[str, dict[str, Any]] = {
+    "no image": {"image": b"text"},
+    "too many pixels": {"image": file_of(Image.new("L", (2000, 2000)))},
+    "too many steps": {"num_inference_steps": 1001},
+    "another model": {"model_id": "other"},
+    "seed past 64 bits": {"seed": 2**63},
+    "no prompt": {"prompt": ""},
+    "a format that is none": {"output_format": "gif"},
 }
 
 
@@ -45,6 +60,40 @@ def test_json_gives_the_picture_of_the_form(server: Server) -> None:
     assert (file.headers["upscale-seed"], file.headers["upscale-nsfw"]) == ("7", "false")
 
 
+@pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
+def test_every_format_of_a_file_is_that_of_the_form(server: Server, output_format: str) -> None:
+    fields = {
+        **FIELDS,
+        "negative_prompt": "blur",
+        "guidance_scale": 4.5,
+        "noise_level": 30,
+        "safety_check": False,
+        "output_format": output_format,
+    }
+    form = server.post(IMAGE, **fields)
+    assert post(server, **fields).content == form.content
+    file = post(server, **fields, response="image")
+    assert file.headers["content-type"] == f"image/{output_format}"
+    assert base64.b64encode(file.content) in form.content
+
+
+@pytest.mark.parametrize("profile", ["guarded_server", "http_server"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_json_gives_the_errors_of_the_form(
+    request: pytest.FixtureRequest, profile: str, name: str
+) -> None:
+    """In both profiles of statuses."""
+    url = f"{request.getfixturevalue(profile).url}/upscale"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    fields: dict[str, Any] = {**FIELDS, "image": IMAGE, **REFUSED[name]}
+    image = fields.pop("image")
+    form = HTTP.post(url, files={"image": image}, data=fields, headers=headers)
+    body = {**fields, "image": base64.b64encode(image).decode()}
+    response = HTTP.post(url, json=body, headers=headers)
+    assert form.status_code >= 400
+    assert (response.status_code, response.json()) == (form.status_code, form.json())
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_is_refused_within_bounds(served: Server, name: str) -> None:
     def pieces() -> Iterator[bytes]:
@@ -52,10 +101,7 @@ def test_a_hostile_body_is_refused_within_bounds(served: Server, name: str) -> N
             yield HOSTILE[name][start : start + 100_000]
 
     with bounded(100 * MIB, served.process.pid):
-        try:
-            response = HTTP.post(f"{served.url}/upscale", content=pieces(), headers=JSON)
-        except httpx.WriteError:  # it was refused and cut off while it was sent
-            return
+        response = HTTP.post(f"{served.url}/upscale", content=pieces(), headers=JSON)
         assert response.status_code == 400
         assert response.json()["detail"]["msg"]
 

@@ -86,12 +86,13 @@ def test_a_stream(server: Server, sdk: Sdk, url: str) -> None:
     assert json.loads(data[-1]) == server.post(SMALL, **FIELDS).json()
 
 
-def test_a_stream_of_a_large_picture(server: Server, sdk: Sdk, url: str) -> None:
-    image = base64.b64encode(LARGE).decode()
+def test_a_stream_of_a_picture_that_fits_into_no_line(server: Server, sdk: Sdk, url: str) -> None:
+    photo = file_of(photograph("coffee", 96, 96))
+    image = base64.b64encode(photo).decode()
     payload = {**PAYLOAD, "image": image, "stream": True, "response": "image"}
     lines = sdk.call("stream", url=url, payload=payload, lines=None)["lines"]
-    expected = server.upscale(LARGE, **FIELDS)
-    assert len(expected) > 2**20
+    expected = server.upscale(photo, **FIELDS)
+    assert len(expected) > 2**17
     assert file_in(lines) == expected
 
 

@@ -62,6 +62,15 @@ def test_the_file_of_a_full_size_model() -> None:
     assert metadata["price"] == "0.002 usd a picture, whatever its size"
 
 
+@pytest.mark.parametrize(
+    ("unit", "words"),
+    [("fixed", "a picture, whatever its size"), ("hour", "an hour"), ("720p", "for 720p")],
+)
+def test_the_price_in_words(unit: str, words: str) -> None:
+    price = PriceInfo.model_validate({"price": 1.5, "unit": unit})
+    assert json.loads(runner(price=price).metadata)["price"] == f"1.5 usd {words}"
+
+
 def test_without_a_gpu_there_is_none() -> None:
     [entry] = json.loads(Runners(runners=[runner(gpu=gpu_of({}))]).text())["runners"]
     assert "gpu" not in entry

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from livepeer_gateway.discovery import discover_orchestrator_runners
@@ -36,7 +36,7 @@ async def discover(url: str, app: str) -> dict[str, Any]:
     return {"found": await discover_orchestrator_runners([url], app=app)}
 
 
-CALLS: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+CALLS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "plain": plain,
     "stream": stream,
     "discover": discover,
