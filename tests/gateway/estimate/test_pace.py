@@ -8,7 +8,7 @@ from gateway.estimate.pace import Job, Pace
 from gateway.estimate.work import Work
 
 SMALL = Work(32, 32, steps=10, guidance_scale=1.0)
-LARGE = Work(256, 256, steps=4, guidance_scale=9.0)  # 9 tiles, 2 rows each
+LARGE = Work(256, 256, steps=4, guidance_scale=9.0, max_tile=128)  # 9 tiles, 2 rows each
 ROW_S = {SMALL.tile_pixels: 0.125, LARGE.tile_pixels: 1.0}  # no power of 4 apart
 REST_S = 3.0
 

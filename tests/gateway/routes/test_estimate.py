@@ -9,6 +9,7 @@ import pytest
 from gateway.telemetry.durations import timed
 from gateway.triton.client import DenoiseLimits
 from gateway.triton.readiness import Readiness
+from stages.request import BYTES_PER_PIXEL
 from tests.gateway.test_app import FakeTriton, post, run, watch
 
 SMALL = {"width": 64, "height": 48, "num_inference_steps": 10}
@@ -38,12 +39,12 @@ def test_what_is_known_without_a_picture() -> None:
             "unet_rows": 20,  # the model's guidance is 9
             "tiles": 1,
             "tile_pixels": 64 * 48,
-            "memory_bytes": 80 * 64 * 48 + 4 * 77 * 1024 * 4,
+            "memory_bytes": BYTES_PER_PIXEL * 64 * 48 + 4 * 77 * 1024 * 4,
             "seconds": None,
             "output_width": 256,
             "output_height": 192,
         }
-        assert (await estimate(client, guidance_scale=1, width=256))["unet_rows"] == 30
+        assert (await estimate(client, guidance_scale=1, width=256))["unet_rows"] == 20
         assert (await estimate(client, num_inference_steps=0))["unet_rows"] == 150
 
     run(use)
@@ -75,7 +76,7 @@ def test_after_the_first_picture_seconds_are_known_and_who_watches_is_told() -> 
         ({"num_inference_steps": 1001}, "num_inference_steps is 1001; at most 1000 are allowed."),
         ({"width": 2000, "height": 2000}, "which counts as 4000000; at most 1048576 are allowed."),
         ({"width": 100_000, "height": 1}, "a side of a webp file has at most 16383"),
-        ({"width": 1024, "height": 1024}, "and there are 55 MB for large images"),
+        ({"width": 1024, "height": 1024}, "and there are 47 MB for large images"),
     ],
 )
 def test_what_would_be_refused_is_said_to_be(fields: dict[str, int], reason: str) -> None:
