@@ -3,12 +3,15 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from cli.console import byte_bars, console, count_bars, fail
+
+if TYPE_CHECKING:
+    from export.checkpoint import Checkpoint
 
 Model = Annotated[str, typer.Option(help="Hugging Face id or diffusers folder.")]
 Output = Annotated[Path | None, typer.Option(help="Folder for the repository; must not exist.")]
@@ -65,27 +68,21 @@ def export(
     """Turn a diffusers checkpoint into a Triton model repository."""
     if check == (output is not None):
         raise typer.BadParameter("name --output, or --check, which writes nothing.")
-    from rich.filesize import decimal
-
-    from export.building import ending_by_exception, refuse_existing
+    if output is not None:
+        refuse_output(output)
+    from export.building import ending_by_exception
     from export.errors import ExportError
-
-    try:
-        if output is not None:
-            refuse_existing(output)
-    except ExportError as error:
-        fail(error)
     from export.quiet import quiet_libraries
 
     quiet_libraries()  # before the imports below, which bring warnings of their own
 
     from export.check import check_engines
-    from export.checkpoint import fetch_weights, find_checkpoint
+    from export.checkpoint import find_checkpoint
     from export.disk import refuse_too_little_room
     from export.engine_choice import choose_engines, has_gpu, warning
     from export.networks import networks_of
     from export.repository import export_repository
-    from export.size import missing, needs
+    from export.size import needs
 
     try:
         with ending_by_exception():
@@ -98,11 +95,7 @@ def export(
                 console.print(told)
             if output is not None:
                 refuse_too_little_room(needs(checkpoint, output, choices))
-            if size := missing(checkpoint):
-                console.print(f"Downloading {decimal(size)} of {checkpoint.model_id}.")
-                with byte_bars() as progress:
-                    task = progress.add_task("download", total=size)
-                    fetch_weights(checkpoint, lambda n: progress.advance(task, n))
+            download_weights(checkpoint)
             if output is None:
                 with count_bars() as progress:
                     table = check_engines(checkpoint, progress)
@@ -119,3 +112,28 @@ def export(
         f"Wrote {output}, the model {checkpoint.model_id} (--model-id names it otherwise); serve it"
         f" with: upscale serve --repository {output}"
     )
+
+
+def refuse_output(output: Path) -> None:
+    """End where the folder is there already: before the seconds that the imports take."""
+    from export.building import refuse_existing
+    from export.errors import ExportError
+
+    try:
+        refuse_existing(output)
+    except ExportError as error:
+        fail(error)
+
+
+def download_weights(checkpoint: "Checkpoint") -> None:
+    """Bring what is still at the hub, with a bar. Raises ExportError."""
+    from rich.filesize import decimal
+
+    from export.checkpoint import fetch_weights
+    from export.size import missing
+
+    if size := missing(checkpoint):
+        console.print(f"Downloading {decimal(size)} of {checkpoint.model_id}.")
+        with byte_bars() as progress:
+            task = progress.add_task("download", total=size)
+            fetch_weights(checkpoint, lambda n: progress.advance(task, n))

@@ -45,6 +45,7 @@ def upscale_router(upscaler: Upscaler, error_answers: ErrorAnswers) -> APIRouter
     The token is checked before the body is read; see `Entrance`.
     """
     router = APIRouter()
+    answer = partial(answer_request, upscaler, error_answers)
 
     async def from_json(request: Request) -> Response:
         return await answer(request, await upscaler.read_json(request.stream()))
@@ -90,26 +91,33 @@ def upscale_router(upscaler: Upscaler, error_answers: ErrorAnswers) -> APIRouter
         include_in_schema=False,
     )
 
-    async def answer(request: Request, form: UpscaleForm | UpscaleJson) -> Response:
-        deadline, base_url = request.state.deadline, str(request.base_url)
-        answered_as = media_type_for(form, request.headers.get("accept", ""))
-        output_format = FORMATS.get(answered_as, form.output_format)
-        inputs = await upscaler.read_inputs(form, output_format, deadline)
-        headers = {CHECK: "skipped"} if upscaler.skips_check(form) else {}
-        as_file = form.response == "image" or answered_as in FORMATS
-        make_answer: Callable[..., Coroutine[Any, Any, UpscaleAnswer | FileAnswer]] = (
-            partial(upscaler.make_file, inputs, output_format, deadline)
-            if as_file
-            else partial(upscaler.make_answer, inputs, output_format, deadline, base_url)
-        )
-        if answered_as == EVENTS:
-            return event_response(make_answer, error_answers, headers)
-        try:
-            return (await run_while_connected(request, make_answer())).response(headers)
-        except ClientDisconnect:
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
-
     return router
+
+
+async def answer_request(
+    upscaler: Upscaler,
+    error_answers: ErrorAnswers,
+    request: Request,
+    form: UpscaleForm | UpscaleJson,
+) -> Response:
+    """The whole way of a request: read it, make its picture, answer in the form asked for."""
+    deadline, base_url = request.state.deadline, str(request.base_url)
+    answered_as = media_type_for(form, request.headers.get("accept", ""))
+    output_format = FORMATS.get(answered_as, form.output_format)
+    inputs = await upscaler.read_inputs(form, output_format, deadline)
+    headers = {CHECK: "skipped"} if upscaler.skips_check(form) else {}
+    as_file = form.response == "image" or answered_as in FORMATS
+    make_answer: Callable[..., Coroutine[Any, Any, UpscaleAnswer | FileAnswer]] = (
+        partial(upscaler.make_file, inputs, output_format, deadline)
+        if as_file
+        else partial(upscaler.make_answer, inputs, output_format, deadline, base_url)
+    )
+    if answered_as == EVENTS:
+        return event_response(make_answer, error_answers, headers)
+    try:
+        return (await run_while_connected(request, make_answer())).response(headers)
+    except ClientDisconnect:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 def media_type_for(form: UpscaleForm | UpscaleJson, accept: str) -> str:
