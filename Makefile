@@ -10,13 +10,18 @@ TESTS ?=
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
-.PHONY: run test test-long test-faults test-training test-full-size check-images check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit \
+.PHONY: run test repositories test-long test-faults test-training test-full-size check-images check format lock image-locks venv venv-test javascript-sdk perf-analyzer results sbom licences audit \
 	check-alerts images compose-drill cluster-test
 run: venv
 	@exec $(BIN)/upscale serve
 
-test: javascript-sdk perf-analyzer check
+test: javascript-sdk perf-analyzer venv-test
+	@$(MAKE) --no-print-directory --jobs 2 check repositories
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# What the tests serve; see tests/repositories.py.
+repositories: venv-test
+	@$(BIN)/python -m tests.repositories
 
 # What `make test` leaves out: hours, one test at a time. Before a release, and when what it covers
 # has changed.

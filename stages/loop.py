@@ -135,8 +135,7 @@ class DenoiseLoop:
             self._polled_at = now
         for job in self._queue.all_jobs():
             if polls and job.caller.is_cancelled():
-                self.counts.cancelled += 1
-                self._drop(job, Cancelled("The request was cancelled."))
+                self._cancel(job)
             elif job.caller.is_past_deadline():
                 self.counts.expired += 1
                 self._drop(job, DeadlineExceeded("The deadline of the request has passed."))
@@ -194,11 +193,20 @@ class DenoiseLoop:
         return noise_pred
 
     def _take_finished(self) -> list[Job]:
-        finished = [job for job in self._queue.active if job.is_finished]
-        for job in finished:
-            self.counts.completed += 1
-            self._forget(job)
+        """Those to answer: an answer to who went away would keep Triton from ending in time."""
+        finished = []
+        for job in [job for job in self._queue.active if job.is_finished]:
+            if job.caller.is_cancelled():
+                self._cancel(job)
+            else:
+                self.counts.completed += 1
+                self._forget(job)
+                finished.append(job)
         return finished
+
+    def _cancel(self, job: Job) -> None:
+        self.counts.cancelled += 1
+        self._drop(job, Cancelled("The request was cancelled."))
 
     def _fail_job(self, job: Job, error: Exception) -> None:
         self.counts.failed += 1

@@ -178,6 +178,18 @@ def test_a_cancelled_job_is_dropped_at_the_next_look(
     assert loop.waiting_count == 0
 
 
+def test_nobody_who_went_away_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two looks, too: Triton waits half a minute for a stream that has ended."""
+    monkeypatch.setattr("stages.loop.POLL_INTERVAL_S", 3600)
+    loop = make_loop()
+    caller = submit(loop, num_inference_steps=2)
+    loop.run_round()
+    caller.cancelled = True
+    loop.run_round()
+    assert isinstance(caller.answer, Cancelled)
+    assert (loop.counts.cancelled, loop.counts.completed, loop.active_count) == (1, 0, 0)
+
+
 def test_whether_callers_went_away_is_asked_once_an_interval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

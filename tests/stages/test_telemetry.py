@@ -26,8 +26,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def notes(home: Path, module: str, model: Path) -> list[Path]:
     """What a session leaves in a home of its own, in a process that imports a module before."""
     code = (
-        f"import {module}, onnxruntime;"
-        f"onnxruntime.InferenceSession({str(model)!r}, providers=['CPUExecutionProvider'])"
+        f"import {module}, onnxruntime, time;"
+        f"onnxruntime.InferenceSession({str(model)!r}, providers=['CPUExecutionProvider']);"
+        "time.sleep(2)"  # it is noted on a thread of its own
     )
     kept = {k: v for k, v in os.environ.items() if "TELEMETRY" not in k and "XDG" not in k}
     subprocess.run([sys.executable, "-c", code], env={**kept, "HOME": str(home)}, check=True)
