@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from stages.admission import Admission
+from stages.at_once import AtOnce
 from stages.errors import Cancelled, DeadlineExceeded
 from stages.job import Job
 from stages.loop import MAX_UNSENT, DenoiseLoop
@@ -25,18 +26,6 @@ UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 
 def zeros(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.zeros_like(inputs["sample"][:, :4])
-
-
-class AtOnce(Executor):
-    """On the thread that asks for it."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 def make_loop(
