@@ -138,8 +138,8 @@ class Job:
         denoised, self._denoised = self._denoised, None
         return denoised
 
-    def has_news(self) -> bool:
-        """Whether the job is further than at the last True.
+    def report(self) -> None:
+        """Tell the caller how far the job is, if it is further than at the last time.
 
         One that waits has news at times, that it still does: so its caller knows that the loop is
         alive.
@@ -148,14 +148,10 @@ class Job:
         if self.progress[0] == self._reported and (
             self.is_started or now - self._reported_at < SIGN_OF_LIFE_S
         ):
-            return False
+            return
         self._reported, self._reported_at = self.progress[0], now
-        return True
-
-    def report(self, progress: Progress, denoised: torch.Tensor | None) -> None:
-        """Tell the caller how far the job was."""
         try:
-            self.caller.report(progress, denoised)
+            self.caller.report(self.progress, self.take_denoised())
         except Exception:  # of this caller alone
             logger.exception("progress could not be sent")
 

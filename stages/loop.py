@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
@@ -19,11 +18,7 @@ from stages.prediction import UNet, predict
 from stages.request import Caller, Request
 from stages.tiles import Tile
 
-# Every round: a stream that is cancelled before its answer, and answered all the same, keeps Triton
-# from ending for half a minute, and a look takes 22 us.
-POLL_INTERVAL_S = 0.0
 START_WAIT_S = 0.075  # between two looks at jobs that are being started, where no other job steps
-MAX_UNSENT = 4  # reports of a job on their way; further ones are left out
 logger = logging.getLogger("denoise")
 
 
@@ -57,25 +52,21 @@ class DenoiseLoop:
         max_waiting: int,
         on_round: Callable[["DenoiseLoop"], None],
         starter: Executor,
-        sender: Executor,
     ) -> None:
         """unet: one call; see prediction.py. unet_batch_size: rows in one call; see batching.py.
 
         start_job: makes the latents of a job when it is admitted, so that a waiting one holds only
         its request. admission, max_waiting: see JobQueue. on_round: called on the loop's thread
         after every round, before those whose jobs it finished are answered. starter: runs
-        start_job, which for a large image takes as long as many steps. sender: one thread that
-        reports to callers and answers them, in order. `stop` ends both.
+        start_job, which for a large image takes as long as many steps; `stop` ends it.
         """
         self._unet = unet
         self._start_job = start_job
         self._unet_batch_size = unet_batch_size
         self._on_round = on_round
         self._queue = JobQueue(admission, max_waiting)
-        self._starter, self._sender = starter, sender
+        self._starter = starter
         self._starting: dict[Job, Future[None]] = {}  # active already, without latents still
-        self._unsent: dict[Job, list[Future[None]]] = defaultdict(list)  # reports
-        self._polled_at = float("-inf")
         self.counts = Counts()
         self._thread = threading.Thread(target=self._run, name="denoise-loop")
 
@@ -95,7 +86,6 @@ class DenoiseLoop:
         self._queue.close()
         self._thread.join()
         self._starter.shutdown()
-        self._sender.shutdown()
 
     def submit(self, request: Request, caller: Caller) -> None:
         """Hand a request over. Raises InsufficientCapacity or ImageTooLarge: see JobQueue."""
@@ -123,21 +113,17 @@ class DenoiseLoop:
             active = self._queue.active  # jobs of an earlier batch may have failed
             self._predict_tiles([(job, tile) for job, tile in batch if job in active])
         for job in self._queue.all_jobs():
-            self._report(job)
+            job.report()
         finished = self._take_finished()
         try:
             self._on_round(self)
         finally:
             for job in finished:
-                self._sender.submit(job.send)
+                job.send()
 
     def _drop_abandoned(self) -> None:
-        now = time.monotonic()
-        polls = now - self._polled_at >= POLL_INTERVAL_S
-        if polls:
-            self._polled_at = now
         for job in self._queue.all_jobs():
-            if polls and job.caller.is_cancelled():
+            if job.caller.is_cancelled():
                 self._cancel(job)
             elif job.caller.is_past_deadline():
                 self.counts.expired += 1
@@ -158,14 +144,6 @@ class DenoiseLoop:
             if (error := start.exception()) is not None:
                 logger.error("a job could not be started", exc_info=error)
                 self._fail_job(job, error if isinstance(error, Exception) else RuntimeError(error))
-
-    def _report(self, job: Job) -> None:
-        if not job.has_news():
-            return
-        unsent = [report for report in self._unsent[job] if not report.done()]
-        if len(unsent) < MAX_UNSENT:
-            unsent.append(self._sender.submit(job.report, job.progress, job.take_denoised()))
-        self._unsent[job] = unsent
 
     def _next_tiles(self) -> list[tuple[Job, Tile]]:
         """Beside jobs of a single tile a tiled one gets one tile a round; else equal shares."""
@@ -196,7 +174,7 @@ class DenoiseLoop:
         return noise_pred
 
     def _take_finished(self) -> list[Job]:
-        """Those to answer: an answer to who went away would keep Triton from ending in time."""
+        """Those to answer; one to who went away in this round would keep Triton from ending."""
         finished = []
         for job in [job for job in self._queue.active if job.is_finished]:
             if job.caller.is_cancelled():
@@ -217,10 +195,9 @@ class DenoiseLoop:
 
     def _drop(self, job: Job, error: Exception) -> None:
         self._forget(job)
-        self._sender.submit(job.fail, error)
+        job.fail(error)
 
     def _forget(self, job: Job) -> None:
         self._queue.remove(job)
-        self._unsent.pop(job, None)
         if (start := self._starting.pop(job, None)) is not None:
             start.cancel()

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
 
-from stages.errors import Cancelled
 from stages.preview import Preview
 from stages.request import Caller, Progress, Request
 from stages.triton_errors import error_response
@@ -33,7 +32,7 @@ class TritonCaller(Caller):
         return time.monotonic() > self._deadline
 
     def report(self, progress: Progress, denoised: torch.Tensor | None) -> None:
-        if not self._wants_progress or self.is_cancelled():
+        if not self._wants_progress:
             return
         tensors = [pb_utils.Tensor("progress", np.array(progress, np.int32))]
         if denoised is not None:
@@ -47,9 +46,6 @@ class TritonCaller(Caller):
             "safety_check": np.array([request.safety_check]),
         }
         tensors = [pb_utils.Tensor(name, array) for name, array in outputs.items()]
-        if self.is_cancelled():  # since the loop has looked; Triton would wait for who is gone
-            self.fail(Cancelled("The request was cancelled."))
-            return
         # Not final at once: that closes the sender also where there is no memory for the tensors.
         self._sender.send(pb_utils.InferenceResponse(tensors))
         self._sender.send(flags=FINAL)

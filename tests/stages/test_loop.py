@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from stages.admission import Admission
-from stages.at_once import AtOnce
 from stages.errors import Cancelled, DeadlineExceeded
 from stages.job import Job
-from stages.loop import MAX_UNSENT, DenoiseLoop
+from stages.loop import DenoiseLoop
 from stages.request import Request
 from tests.server import wait_until
 from tests.stages.test_job import FakeCaller, request, start
@@ -28,6 +26,18 @@ def zeros(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.zeros_like(inputs["sample"][:, :4])
 
 
+class AtOnce(Executor):
+    """Does its work where it is submitted."""
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*arguments, **options))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 def make_loop(
     unet: UNet = zeros,
     start_job: Callable[[Job], None] = start,
@@ -35,9 +45,8 @@ def make_loop(
     max_waiting: int = 8,
     on_round: Callable[[DenoiseLoop], None] = lambda _: None,
     starter: Executor | None = None,
-    sender: Executor | None = None,
 ) -> DenoiseLoop:
-    """It starts and answers jobs within its rounds, unless it has threads for that."""
+    """It starts jobs within its rounds, unless it has a thread for that."""
     return DenoiseLoop(
         unet,
         start_job,
@@ -46,7 +55,6 @@ def make_loop(
         max_waiting=max_waiting,
         on_round=on_round,
         starter=starter or AtOnce(),
-        sender=sender or AtOnce(),
     )
 
 
@@ -61,8 +69,7 @@ def running() -> Iterator[Callable[..., DenoiseLoop]]:
     loops: list[DenoiseLoop] = []
 
     def run(**arguments: Any) -> DenoiseLoop:
-        starter, sender = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
-        loop = make_loop(**arguments, starter=starter, sender=sender)
+        loop = make_loop(**arguments, starter=ThreadPoolExecutor(1))
         loop.start()
         loops.append(loop)
         return loop
@@ -152,10 +159,7 @@ def test_a_failed_call_ends_a_large_image_once_and_its_other_tiles_are_not_calle
 
 
 @pytest.mark.parametrize("place", ["active", "waiting"])
-def test_a_cancelled_job_is_dropped_at_the_next_look(
-    place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stages.loop.POLL_INTERVAL_S", 0)
+def test_a_cancelled_job_is_dropped_before_the_next_step(place: str) -> None:
     loop = make_loop(max_active=1)
     callers = {"active": submit(loop), "waiting": submit(loop)}
     loop.run_round()
@@ -167,34 +171,18 @@ def test_a_cancelled_job_is_dropped_at_the_next_look(
     assert loop.waiting_count == 0
 
 
-def test_nobody_who_went_away_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two looks, too: Triton waits half a minute for a stream that has ended."""
-    monkeypatch.setattr("stages.loop.POLL_INTERVAL_S", 3600)
-    loop = make_loop()
-    caller = submit(loop, num_inference_steps=2)
-    loop.run_round()
-    caller.cancelled = True
+def test_who_goes_away_in_the_last_step_gets_no_answer() -> None:
+    """Triton waits half a minute for a stream that is answered after its end."""
+
+    def last_call(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        caller.cancelled = True
+        return zeros(inputs)
+
+    loop = make_loop(last_call)
+    caller = submit(loop, num_inference_steps=1)
     loop.run_round()
     assert isinstance(caller.answer, Cancelled)
     assert (loop.counts.cancelled, loop.counts.completed, loop.active_count) == (1, 0, 0)
-
-
-def test_whether_callers_went_away_is_asked_once_an_interval(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Asked(FakeCaller):
-        def is_cancelled(self) -> bool:
-            asked.append(1)
-            return False
-
-    asked: list[int] = []
-    monkeypatch.setattr("stages.loop.POLL_INTERVAL_S", 3600)
-    loop = make_loop(max_active=2)
-    for _ in range(8):
-        loop.submit(request(num_inference_steps=9), Asked())
-    for _ in range(6):
-        loop.run_round()
-    assert len(asked) == 8
 
 
 def test_a_job_past_its_deadline_is_dropped() -> None:
@@ -258,32 +246,6 @@ def test_while_a_job_is_made_others_step(running: Callable[..., DenoiseLoop]) ->
     let.set()
     assert slow.answered.wait(10)
     assert isinstance(slow.answer, torch.Tensor)
-
-
-class Later(Executor):
-    """Keeps what it is asked for."""
-
-    def __init__(self) -> None:
-        self.tasks: list[Callable[[], Any]] = []
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        self.tasks.append(partial(fn, *args, **kwargs))
-        return Future()
-
-
-def test_a_caller_that_is_slow_holds_up_nobody_and_hears_less() -> None:
-    sender = Later()
-    loop = make_loop(sender=sender)
-    caller = submit(loop, num_inference_steps=9)
-    for _ in range(9):
-        loop.run_round()
-    assert loop.counts.completed == 1
-    assert (caller.reports, caller.answer) == ([], None)
-    for task in sender.tasks:
-        assert caller.answer is None, "nothing follows the answer"
-        task()
-    assert caller.reports == [(step, 9) for step in range(1, MAX_UNSENT + 1)]
-    assert isinstance(caller.answer, torch.Tensor)
 
 
 def test_a_caller_that_cannot_be_answered_disturbs_nobody() -> None:

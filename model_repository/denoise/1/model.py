@@ -14,7 +14,6 @@ import triton_python_backend_utils as pb_utils
 sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other of the name
 
 from stages.admission import Admission
-from stages.at_once import AtOnce
 from stages.errors import NoSafetyChecker
 from stages.job import Job
 from stages.loop import DenoiseLoop
@@ -65,7 +64,6 @@ class TritonPythonModel:
             max_waiting=int(parameters["max_waiting"]),
             on_round=self.metrics.publish,
             starter=ThreadPoolExecutor(1, "denoise-start"),
-            sender=AtOnce(),
         )
         self.loop.start()
 
