@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,11 @@ async def make_pictures(url: str, count: int) -> None:
             if progress.step == 1:
                 stop.set()
 
-        picture = asyncio.ensure_future(client.upscale(INPUTS, 60, on_progress))
-        if number % 4 == 0:  # one in four goes away
+        goes_away = number % 4 == 0
+        # Far from its answer: who goes away just when that is sent does leave something behind.
+        inputs = replace(INPUTS, num_inference_steps=1000) if goes_away else INPUTS
+        picture = asyncio.ensure_future(client.upscale(inputs, 60, on_progress))
+        if goes_away:
             await stop.wait()
             picture.cancel()
         with contextlib.suppress(asyncio.CancelledError):
