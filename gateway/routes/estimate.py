@@ -24,7 +24,7 @@ from gateway.http.error_answers import NO_CAPACITY, ErrorAnswers
 from gateway.http.json_body import MEDIA_TYPE, fields_of_json, validated
 from gateway.images.read import check_size as check_pixels
 from gateway.images.write import check_size
-from gateway.routes.form import GuidanceScale, ResultFormat, Steps, check_steps
+from gateway.routes.form import GuidanceScale, ResultFormat, Steps, check_steps, filled_in
 from gateway.schemas import Estimate, HTTPError
 from gateway.settings import Settings
 from gateway.triton.client import DenoiseLimits
@@ -70,14 +70,8 @@ def estimate_router(
         content = b"".join([piece async for piece in request.stream()])
         fields = validated(EstimateFields, fields_of_json(content, MAX_MARKS))
         model, limits = pool.model, await pool.denoise_limits()
-        steps, guidance_scale = fields.num_inference_steps, fields.guidance_scale
-        work = Work(
-            fields.width,
-            fields.height,
-            steps if steps >= 1 else model.num_inference_steps,
-            model.guidance_scale if guidance_scale is None else guidance_scale,
-            settings.max_tile,
-        )
+        asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
+        work = Work(fields.width, fields.height, *asked, settings.max_tile)
         seconds = pace.seconds(work)
         reason = why_not(work, fields, settings, limits, capacity, seconds)
         height, width = work.output_size

@@ -130,14 +130,14 @@ class UpscaleFields(BaseModel):
 
     def inputs(self, image: NDArray[np.uint8], model: ServedModel) -> UpscaleInputs:
         """What Triton is asked for, the model's defaults filled in. image: RGB uint8 [H, W, 3]."""
-        steps, guidance_scale = self.num_inference_steps, self.guidance_scale
+        steps, guidance_scale = filled_in(self.num_inference_steps, self.guidance_scale, model)
         return UpscaleInputs(
             image=image,
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,
             seed=secrets.randbits(32) if self.seed is None else self.seed,
-            num_inference_steps=steps if steps >= 1 else model.num_inference_steps,
-            guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
             noise_level=model.noise_level if self.noise_level is None else self.noise_level,
             safety_check=self.safety_check and model.has_safety_checker,
         )
@@ -149,6 +149,14 @@ def check_steps(steps: int) -> None:
         raise InvalidRequest(
             f"num_inference_steps is {steps}; at most {MAX_INFERENCE_STEPS} are allowed."
         )
+
+
+def filled_in(steps: int, guidance_scale: float | None, model: ServedModel) -> tuple[int, float]:
+    """Steps and guidance scale, with the model's defaults: steps below 1 mean the default, too."""
+    return (
+        steps if steps >= 1 else model.num_inference_steps,
+        model.guidance_scale if guidance_scale is None else guidance_scale,
+    )
 
 
 class UpscaleForm(UpscaleFields):
