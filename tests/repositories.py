@@ -114,11 +114,10 @@ def main() -> None:
         paths = {name: Path(folder, name) for name in tiny_pipeline.ARCHITECTURES}
         for name, path in paths.items():
             tiny_pipeline.write(path, name)
-        waiting = [pool.submit(exported, name, paths.__getitem__) for name in ("wide", "narrow")]
+        names = ("compiled", "wide", "narrow")
+        waiting = [pool.submit(exported, name, paths.__getitem__) for name in names]
         waiting.append(pool.submit(demo_repository))
-        waiting += [
-            pool.submit(exported, name, paths.__getitem__) for name in ("compiled", "flagging")
-        ]
+        waiting.append(pool.submit(exported, "flagging", paths.__getitem__))
         for export in waiting:
             export.result()
 
