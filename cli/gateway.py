@@ -11,7 +11,7 @@ from cli.console import console, fail
 def gateway(
     port: Annotated[int | None, typer.Option(help="Port of the gateway; default: PORT.")] = None,
 ) -> None:
-    """Start the gateway alone, before the Triton at TRITON_URL; Ctrl-C stops it."""
+    """Start the gateway alone; Ctrl-C stops it."""
     from gateway.serve import ServeError
     from gateway.serve import serve as run
     from gateway.settings import ConfigurationError, Settings

@@ -10,14 +10,17 @@ import typer
 from cli.console import console, fail, tell
 from client.files import OutputFormat
 
-Source = Annotated[list[Path], typer.Argument(help="Images, or folders to search for them.")]
+Source = Annotated[
+    list[Path],
+    typer.Argument(help="Images, folders to search for them, or - for standard input."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
-        help="A file for one image, else a folder. Default for one image: NAME-upscaled.png beside"
-        " it.",
+        help="A file for one image, or - for standard output; else a folder. Default for one image:"
+        " NAME-upscaled.png beside it.",
     ),
 ]
 Format = Annotated[
@@ -59,6 +62,15 @@ Timeout = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Make again what exists; default: skip it.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="A line of JSON for each image on standard output: input, output, seed, nsfw, seconds;"
+        " or input, output, error.",
+    ),
+]
 
 
 def image(
@@ -79,6 +91,8 @@ def image(
     retries: Retries = 5,
     timeout: Timeout = 300.0,
     overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Upscale images and folders of images through a running server.
 
@@ -87,29 +101,32 @@ def image(
     """
     from client.api import Form
     from client.display import Display
-    from client.files import Job, make_folders, plan
+    from client.errors import UsageError
+    from client.files import STANDARD, Job, make_folders, plan
     from client.run import Report, Runner
     from client.server import Server
 
     form = Form(
         prompt, negative_prompt, seed, steps, guidance_scale, noise_level, safety_check, model_id
     )
-    report = Report()
+    report = Report(is_json=as_json)
     jobs: list[Job] = []
 
     async def upscale() -> None:
         async with Server(url, token, timeout) as server:
-            with Display(console, len(jobs)) as display:
+            with Display(console, len(jobs), quiet) as display:
                 runner = Runner(server, form, display, concurrency, retries, overwrite)
                 await runner.run(jobs, report)
 
     def run() -> None:
         jobs.extend(plan(source, output, output_format))
+        if as_json and jobs[0].output == STANDARD:
+            raise UsageError("--json and a picture cannot both go to standard output.")
         make_folders(jobs)
         asyncio.run(upscale())
 
     status = _status_of(run)
-    if jobs:
+    if jobs and not (quiet or as_json):
         console.print(report.summary(len(jobs)), markup=False)
     raise typer.Exit(status or int(bool(report.failed)))
 

@@ -17,7 +17,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port of the gateway; default: PORT.")] = None,
     triton_grpc_port: Annotated[int, typer.Option(help="Triton's; 0 picks a free one.")] = 0,
 ) -> None:
-    """Start Triton from its wheel and the gateway before it; Ctrl-C stops both."""
+    """Start Triton and the gateway here; Ctrl-C stops both."""
     from embedded.default_repository import default_repository
     from embedded.errors import TritonError
     from embedded.serve import serve as run

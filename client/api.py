@@ -101,7 +101,11 @@ def event_of(kind: str, data: str) -> Event | None:
 def error_of(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Exception:
     """The error that an answer without a picture means, with the server's sentence."""
     message = _message_of(body) or _phrase_of(status)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if status == HTTPStatus.UNAUTHORIZED:
+        return ServerUnusable(
+            f"The server refuses: {message} Name its token with --token or UPSCALE_TOKEN."
+        )
+    if status == HTTPStatus.FORBIDDEN:
         return ServerUnusable(f"The server refuses: {message}")
     no_capacity = status == HTTPStatus.INTERNAL_SERVER_ERROR and NO_CAPACITY in message.lower()
     if no_capacity or status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):

@@ -1,6 +1,7 @@
-"""The bars in the terminal; where there is no terminal, none."""
+"""The bars in the terminal; where there is no terminal, a line now and then."""
 
 import datetime
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -11,6 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from client.api import Event, Queued, Step, Waiting
+
+LINE_INTERVAL_S = 10.0  # where there is no terminal
 
 
 class TimeLeft(ProgressColumn):
@@ -25,9 +28,12 @@ class TimeLeft(ProgressColumn):
 
 
 class Display:
-    """A bar for each image in flight and, for several images, one for all; in `with`."""
+    """A bar for each image in flight and, for several images, one for all; in `with`.
 
-    def __init__(self, console: Console, images: int) -> None:
+    is_quiet: only what `print` is given.
+    """
+
+    def __init__(self, console: Console, images: int, is_quiet: bool = False) -> None:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -35,8 +41,10 @@ class Display:
             TimeLeft(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=is_quiet or not console.is_terminal,
         )
+        self._has_lines = not (is_quiet or console.is_terminal)
+        self._last_line = time.monotonic()
         self._images = images
         self._total = self._progress.add_task(
             "all", total=images, state=f"0/{images}", visible=images > 1
@@ -66,6 +74,7 @@ class Display:
                     self._progress.update(
                         task, completed=step, total=steps, state=state, seconds_left=left
                     )
+                    self._say_now_and_then()
                     return
                 case Queued(position=position):
                     state = f"queued, position {position}"
@@ -73,6 +82,7 @@ class Display:
                     state = f"server busy, again in {seconds:g} s"
                     state += ", though it asked for longer" * is_cut
             self._progress.reset(task, total=None, completed=0, state=state, seconds_left=None)
+            self._say_now_and_then()
 
         try:
             yield show
@@ -84,6 +94,15 @@ class Display:
         self._progress.advance(self._total)
         done = self._progress.tasks[0].completed
         self._progress.update(self._total, state=f"{done:g}/{self._images}")
+        self._say_now_and_then()
+
+    def _say_now_and_then(self) -> None:
+        """How things stand, in a line, where no bars show it."""
+        now = time.monotonic()
+        if self._has_lines and now - self._last_line >= LINE_INTERVAL_S:
+            self._last_line = now
+            tasks = [task for task in self._progress.tasks if task.visible]
+            self.print(", ".join(f"{task.description} {task.fields['state']}" for task in tasks))
 
     def print(self, *words: str) -> None:
         """A line that stays, above the bars."""

@@ -1,6 +1,9 @@
 """A run: many jobs, some at a time, each sent again where that helps, and what became of them."""
 
 import asyncio
+import json
+import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -8,7 +11,7 @@ from typing import TypeVar
 from client.api import Form, Waiting
 from client.display import Display
 from client.errors import Busy, ConnectionLost, ImageFailed, ServerUnusable
-from client.files import Job, write_whole
+from client.files import Job
 from client.server import Server
 
 T = TypeVar("T")
@@ -21,20 +24,47 @@ class Written:
     job: Job
     seed: int
     nsfw: bool
+    seconds: float = 0.0  # from the image's file to the result's
 
 
 @dataclass
 class Report:
-    """The jobs so far, by what became of them; those in no list are not done."""
+    """The jobs so far, by what became of them; those in no list are not done.
+
+    is_json: each is a line of JSON on standard output as soon as that is known.
+    """
 
     written: list[Written] = field(default_factory=list)
     skipped: list[Job] = field(default_factory=list)
     failed: list[Job] = field(default_factory=list)
+    is_json: bool = False
+
+    def write(self, written: Written) -> None:
+        """Note a job that is done."""
+        self.written.append(written)
+        seconds = round(written.seconds, 3)
+        self._line(written.job, seed=written.seed, nsfw=written.nsfw, seconds=seconds)
+
+    def skip(self, job: Job) -> None:
+        """Note a job whose result is there."""
+        self.skipped.append(job)
+        self._line(job, skipped=True)
+
+    def fail(self, job: Job, reason: str) -> None:
+        """Note a job without a result."""
+        self.failed.append(job)
+        self._line(job, error=reason)
+
+    def _line(self, job: Job, **told: str | int | float | bool) -> None:
+        if self.is_json:
+            line = {"input": str(job.source), "output": str(job.output), **told}
+            sys.stdout.write(f"{json.dumps(line)}\n")
+            sys.stdout.flush()
 
     def summary(self, jobs: int) -> str:
         """A line or more about a run of so many jobs."""
         if jobs == 1 and self.written:
-            lines = [f"Wrote {self.written[0].job.output}, seed {self.written[0].seed}."]
+            lines = [f"Wrote {self.written[0].job.output_name}, seed {self.written[0].seed}."]
         elif jobs == 1 and self.skipped:
             lines = [f"{self.skipped[0].output} exists; --overwrite makes it again."]
         else:
@@ -87,20 +117,22 @@ class Runner:
 
     async def _work(self, pending: Iterator[Job], report: Report) -> None:
         for job in pending:
-            if job.output.exists() and not self.overwrite:
-                report.skipped.append(job)
-            else:
-                try:
-                    report.written.append(await self._upscale(job))
-                except (ImageFailed, OSError) as error:
-                    report.failed.append(job)
-                    self.display.print(f"Error: {job.source}: {error}")
+            try:
+                if job.is_done and not self.overwrite:
+                    report.skip(job)
+                else:
+                    report.write(await self._upscale(job))
+            except (ImageFailed, OSError) as error:
+                reason = str((error.strerror if isinstance(error, OSError) else None) or error)
+                report.fail(job, reason)
+                self.display.print(f"Error: {job.source}: {reason}")
             self.display.advance()
 
     async def _upscale(self, job: Job) -> Written:
-        image = await asyncio.to_thread(job.source.read_bytes)
+        began = time.monotonic()
+        image = await asyncio.to_thread(job.read)
         form = replace(self.form, output_format=job.output_format)
-        with self.display.image(job.source.name) as show:
+        with self.display.image(job.name) as show:
             picture = await with_retries(
                 lambda: self.server.upscale(image, form, show),
                 self.retries,
@@ -108,8 +140,8 @@ class Runner:
                 form.is_repeatable,
                 show,
             )
-        await asyncio.to_thread(write_whole, job.output, picture.content)
-        return Written(job, picture.seed, picture.nsfw)
+        await asyncio.to_thread(job.write, picture.content)
+        return Written(job, picture.seed, picture.nsfw, time.monotonic() - began)
 
 
 async def with_retries(

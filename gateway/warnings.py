@@ -1,19 +1,26 @@
 """What the log says at the start: settings that work, but not as an operator may think."""
 
 import asyncio
+import difflib
 import ipaddress
 import logging
+import os
+from collections.abc import Iterable
 
 from gateway.settings import SafetyCheck, Settings
 from gateway.triton.pool import TritonPool
 
 POLL_INTERVAL_S = 0.5
+ALIKE = 0.9  # of two names, as difflib has it: a letter or an underscore more, less or other
 logger = logging.getLogger("gateway")
 
 
-def warnings_of(settings: Settings) -> list[str]:
-    """A sentence each."""
-    found = []
+def warnings_of(settings: Settings, variables: Iterable[str]) -> list[str]:
+    """A sentence each. variables: the names in the environment."""
+    found = [
+        f"{name} is no setting and changes nothing; {setting} is one."
+        for name, setting in misspelt(variables).items()
+    ]
     if settings.media == "local" and settings.media_url is None and not _is_loopback(settings.host):
         found.append(
             "MEDIA=local without MEDIA_URL: links to results lead to the host that a request names;"
@@ -30,7 +37,7 @@ def warnings_of(settings: Settings) -> list[str]:
 
 async def warn(settings: Settings, pool: TritonPool) -> None:
     """Log them, and once a model is served, whether it lacks what Livepeer's clients ask for."""
-    for warning in warnings_of(settings):
+    for warning in warnings_of(settings, os.environ):
         logger.warning(warning)
     while not pool.ready():
         await asyncio.sleep(POLL_INTERVAL_S)
@@ -40,6 +47,17 @@ async def warn(settings: Settings, pool: TritonPool) -> None:
             " default and what Livepeer's SDKs always send, are refused. SAFETY_CHECK=skip serves"
             " them unchecked."
         )
+
+
+def misspelt(variables: Iterable[str]) -> dict[str, str]:
+    """Names that are nearly a setting's, and that setting's."""
+    settings = [name.upper() for name in Settings.model_fields]
+    near = {
+        name: difflib.get_close_matches(name, settings, 1, ALIKE)
+        for name in variables
+        if name not in settings
+    }
+    return {name: matches[0] for name, matches in near.items() if matches}
 
 
 def _is_loopback(host: str) -> bool:

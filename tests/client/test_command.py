@@ -1,6 +1,7 @@
 """`upscale image` as a user runs it, against a real HTTP server on loopback."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -185,7 +186,10 @@ def test_a_refused_token(loopback: Loopback, photos: Path) -> None:
     loopback.answer = refused(401, "Invalid bearer token.")
     done = image(loopback, photos, "-o", "out", "--token", "wrong", "--concurrency", "1")
     assert done.exit_code == 1
-    assert done.output == "Error: The server refuses: Invalid bearer token.\n3 not done.\n"
+    assert done.output == (
+        "Error: The server refuses: Invalid bearer token."
+        " Name its token with --token or UPSCALE_TOKEN.\n3 not done.\n"
+    )
     assert len(loopback.sent) == 1
 
 
@@ -248,3 +252,50 @@ def test_interrupted(loopback: Loopback, photos: Path) -> None:
     assert client.returncode == 130
     assert told == "Interrupted.\n1 upscaled, 2 not done.\n"
     assert list(files("out")) == ["a.png"]
+
+
+def test_standard_input_becomes_standard_output(loopback: Loopback, photos: Path) -> None:
+    command = [sys.executable, "-m", "cli", "image", "--url", loopback.url, "-", "--format", "jpeg"]
+    with (photos / "a.jpg").open("rb") as file:
+        done = subprocess.run(command, stdin=file, capture_output=True, cwd=ROOT, check=True)
+    assert done.stdout == SIGNATURES["jpeg"] + b"a.jpg"
+    assert done.stderr.startswith(b"Wrote to standard output, seed ")
+
+
+def test_what_is_no_regular_file_becomes_the_named_file(loopback: Loopback, photos: Path) -> None:
+    """As with /dev/stdin, or the pipe that a shell makes of <(...)."""
+    command = [sys.executable, "-m", "cli", "image", "--url", loopback.url, "/dev/stdin"]
+    command += ["-o", str(photos.absolute() / "s.png"), "--quiet"]
+    done = subprocess.run(command, input=b"x", capture_output=True, cwd=ROOT, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert (photos / "s.png").read_bytes() == SIGNATURES["png"] + b"x"
+
+
+def test_json_is_a_line_an_image(loopback: Loopback, photos: Path) -> None:
+    (photos / "d.png").symlink_to("nowhere")
+    sources = [photos / name for name in ("a.jpg", "none.png", "b.png")]
+    done = image(loopback, *sources, "-o", "out", "--json", "--concurrency", "1", "--seed", "7")
+    assert done.exit_code == 1
+    first, second, third = map(json.loads, done.stdout.splitlines())
+    assert first.pop("seconds") >= 0
+    assert first == {"input": "photos/a.jpg", "output": "out/a.png", "seed": 7, "nsfw": False}
+    assert second["error"] == "No such file or directory"
+    assert third["input"] == "photos/b.png"
+    again = image(loopback, *sources, "-o", "out", "--json", "--concurrency", "1").stdout
+    assert [json.loads(line).get("skipped") for line in again.splitlines()] == [True, None, True]
+
+
+def test_quiet_says_errors_alone(loopback: Loopback, photos: Path) -> None:
+    sources = [photos / name for name in ("a.jpg", "none.png")]
+    done = image(loopback, *sources, "-o", "out", "--quiet")
+    assert (done.exit_code, done.output) == (
+        1,
+        "Error: photos/none.png: No such file or directory\n",
+    )
+
+
+def test_two_things_do_not_share_standard_output(loopback: Loopback, photos: Path) -> None:
+    done = image(loopback, photos / "a.jpg", "-o", "-", "--json")
+    assert done.exit_code == 2
+    assert "cannot both go to standard output" in done.output
+    assert loopback.sent == []

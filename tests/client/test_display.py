@@ -66,3 +66,27 @@ def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
         display.advance()
         display.print("[a].png: failed")
     assert file.getvalue() == "[a].png: failed\n"
+
+
+def test_where_there_is_no_terminal_a_line_says_now_and_then_how_things_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.StringIO()
+    with Display(Console(file=file, width=200), 2) as display, display.image("a.png") as show:
+        show(Step(step=1, steps=2))
+        monkeypatch.setattr("client.display.LINE_INTERVAL_S", 0.0)
+        show(Step(step=2, steps=2))
+        show(Queued(position=3))
+    assert file.getvalue() == "all 0/2, a.png 2/2 steps\nall 0/2, a.png queued, position 3\n"
+
+
+def test_quiet_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.display.LINE_INTERVAL_S", 0.0)
+    for is_terminal in (False, True):
+        file = io.StringIO()
+        console = Console(file=file, force_terminal=is_terminal)
+        with Display(console, 2, is_quiet=True) as display, display.image("a.png") as show:
+            show(Step(step=1, steps=2))
+            display.advance()
+            display.print("a.png: failed")
+        assert file.getvalue() == "a.png: failed\n"

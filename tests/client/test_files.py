@@ -81,6 +81,10 @@ def test_results_inside_the_folder_are_not_searched(folder: Path) -> None:
     ("sources", "output", "sentence"),
     [
         (["photos/none.png"], None, "none.png does not exist"),
+        (["https://host.test/a.png"], None, r"https://host.test/a.png is an address"),
+        (["http://host.test/a.png", "photos/b.png"], "out", "is an address"),
+        (["-", "photos/b.png"], "out", "one image"),
+        (["photos"], "-", "one image"),
         (["photos"], None, "name it with --output"),
         (["photos"], "photos/b.png", "is a file"),
         (["photos"], "photos", "name another one"),
@@ -100,6 +104,38 @@ def test_what_cannot_be_done_is_refused(
         plan([Path(source) for source in sources], Path(output) if output else None, PNG)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_a_folder_has_the_images_that_their_content_tells(folder: Path, kind: str) -> None:
+    Image.new("RGB", (2, 2)).save(folder / "scan", kind)
+    Image.new("RGB", (2, 2)).save(folder / "other.data", kind)
+    found = planned([folder], Path("out"))
+    assert found["photos/scan"] == "out/scan.png"
+    assert found["photos/other.data"] == "out/other.png"
+    assert "photos/notes.txt" not in found
+
+
+def test_a_name_too_long_is_cut_and_stays_one_of_a_kind(folder: Path) -> None:
+    long = [folder / f"{'ü' * 125}{ending}.png" for ending in ("a", "b")]
+    for path in long:
+        path.touch()
+    results = [plan([path], None, WEBP)[0].output for path in long]
+    assert results[0] != results[1]
+    for result in results:
+        assert result.name.startswith("ü" * 100)
+        assert result.name.endswith("-upscaled.webp")
+        result.touch()
+    assert len(planned(long, Path("out"), WEBP)) == 2
+
+
+def test_standard_output_is_not_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [job] = plan([Path("-")], None, JPEG)
+    assert (job.source, job.output, job.output_format) == (Path("-"), Path("-"), JPEG)
+    assert planned([Path("-")], folder) == {"-": "photos/upscaled.png"}
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with pytest.raises(UsageError, match="would go to the terminal"):
+        plan([Path("-")], None, PNG)
+
+
 def test_folders_are_made(tmp_path: Path) -> None:
     job = Job(tmp_path / "a.png", tmp_path / "out" / "deep" / "a.png")
     make_folders([job, job])
@@ -110,6 +146,11 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"file cannot be made"):
         make_folders([Job(tmp_path / "a.png", tmp_path / "file" / "a.png")])
+    # One of several fails by itself, when it is written.
+    job = Job(tmp_path / "a.png", tmp_path / "file" / "a.png")
+    make_folders([job, Job(tmp_path / "a.png", tmp_path / "out" / "a.png")])
+    with pytest.raises(OSError, match=r"exists|Not a directory"):
+        job.write(b"content")
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(

@@ -27,9 +27,24 @@ from tests.gateway.test_app import FakeTriton
     ],
 )
 def test_settings_that_surprise_are_named(settings: dict[str, Any], words: list[str]) -> None:
-    found = warnings_of(Settings.from_environment(**settings))
+    found = warnings_of(Settings.from_environment(**settings), [])
     assert len(found) == len(words)
     assert all(word in warning for word, warning in zip(words, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAX_INPROGRESS", "MAX_IN_PROGRESS"),
+        ("MAX_BODY_BYTE", "MAX_BODY_BYTES"),
+        ("KEEPALIVE_S", "KEEP_ALIVE_S"),
+        ("AUTHTOKEN", "AUTH_TOKEN"),
+    ],
+)
+def test_what_is_nearly_a_setting_is_named(name: str, meant: str) -> None:
+    others = ["PATH", "HOSTNAME", "HOME", "MAX_WAITING", "TRITON_PORT", "PORTAL", "UPSCALE_URL"]
+    [warning] = warnings_of(Settings.from_environment(), [*others, name])
+    assert warning == f"{name} is no setting and changes nothing; {meant} is one."
 
 
 @pytest.mark.parametrize(("choice", "is_warned"), [("refuse", True), ("skip", False)])
