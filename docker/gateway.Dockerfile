@@ -14,7 +14,7 @@ COPY docker/requirements-gateway.txt docker/requirements-build.txt docker/trim.s
 RUN /opt/upscale/bin/python -m pip install --no-compile --require-hashes \
     -r docker/requirements-gateway.txt \
     && docker/trim.sh /opt/upscale/lib/python3.12/site-packages
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml build_backend.py README.md LICENSE ./
 COPY cli cli
 COPY client client
 COPY export export
