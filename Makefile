@@ -60,12 +60,18 @@ format: venv-test
 # libraries along; TORCH_BACKEND=cpu takes PyTorch's own build for the CPU instead.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 UV := $(BIN)/uv
+SUITS := import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
 UV_PIP := $(UV) pip install --quiet --python $(BIN)/python
 venv: $(VENV)/installed
 $(VENV)/installed: requirements.txt requirements-uv.txt requirements-torch.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"Python 3.11 or 3.12 is needed; {sys.executable} is {v[0]}.{v[1]}. Name one: make PYTHON=python3.12")'
 	@echo "Setting up $(VENV): about a minute, once."
-	@$(PYTHON) -m venv $(VENV)
+	@for python in $(PYTHON) python3.12 python3.11; do \
+		if "$$python" -c '$(SUITS)' 2>/dev/null; then exec "$$python" -m venv $(VENV); fi; done; \
+	echo "$(PYTHON) is neither Python 3.11 nor 3.12: uv brings a 3.12."; \
+	$(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet --require-hashes \
+		--disable-pip-version-check -r requirements-uv.txt && \
+	.cache/uv/bin/uv venv --quiet --clear --seed --python 3.12 $(VENV) || { \
+	echo "No Python 3.11 or 3.12 could be had. Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PIP) --require-hashes -r requirements-uv.txt
 	@$(UV_PIP) --no-deps --require-hashes -r requirements.txt
 	@$(if $(TORCH_BACKEND),$(UV_PIP) --torch-backend $(TORCH_BACKEND),$(PIP)) -r requirements-torch.txt
