@@ -103,6 +103,7 @@ def image(
     from client.display import Display
     from client.errors import UsageError
     from client.files import STANDARD, Job, make_folders, plan
+    from client.forecast import forecast
     from client.run import Report, Runner
     from client.server import Server
 
@@ -114,6 +115,8 @@ def image(
 
     async def upscale() -> None:
         async with Server(url, token, timeout) as server:
+            if not (quiet or as_json) and (told := await forecast(server, form, jobs, overwrite)):
+                console.print(told, markup=False)
             with Display(console, len(jobs), quiet) as display:
                 runner = Runner(server, form, display, concurrency, retries, overwrite)
                 await runner.run(jobs, report)

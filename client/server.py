@@ -12,9 +12,10 @@ from httpx_sse import EventSource
 
 from client.api import Event, Form, content_of_data_url, error_of, event_of, media_of
 from client.errors import ConnectionLost, ImageFailed, ServerUnusable, UsageError
-from gateway.schemas import Media
+from gateway.schemas import Estimate, Media
 
 CONNECT_TIMEOUT_S = 10.0
+ESTIMATED = ("num_inference_steps", "guidance_scale", "output_format")  # fields that it goes by
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,16 @@ class Server:
                 f"The server sent no {form.output_format} file; it may be too old for that format."
             )
         return Picture(content, media.seed, media.nsfw)
+
+    async def estimate(self, width: int, height: int, form: Form) -> Estimate | None:
+        """What a picture of such an image will cost; None where the server tells nothing."""
+        given = {name: value for name, value in form.given.items() if name in ESTIMATED}
+        body = {"width": width, "height": height, **given}
+        try:
+            answer = await self._http.post(f"{self._url}/estimate", json=body)
+            return Estimate.model_validate_json(answer.raise_for_status().content)
+        except (httpx.HTTPError, ValueError):
+            return None
 
     async def _request(self, image: bytes, form: Form, show: Callable[[Event], None]) -> Media:
         request = self._http.build_request(

@@ -1,6 +1,6 @@
 # The gateway alone, without torch and without Triton. From the repository's root:
 #   docker build -f docker/gateway.Dockerfile -t upscale-gateway:0.1.0 .
-# 281 MB beside Debian and Python, most of it OpenCV (150) and numpy (60).
+# 300 MB beside Debian and Python, most of it OpenCV (133) and numpy (59).
 ARG PYTHON_TAG=3.12-slim-bookworm
 ARG PYTHON_DIGEST=
 ARG BUILD_TAG=3.12-bookworm
@@ -31,6 +31,8 @@ FROM python:${PYTHON_TAG}${PYTHON_DIGEST}
 COPY --from=build /opt/upscale /opt/upscale
 COPY --from=build /app /app
 ENV PATH=/opt/upscale/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# Plain help: that in colours needs Pygments, 6 MB, which docker/trim.sh removes.
+ENV TYPER_USE_RICH=0
 # Inside a container 127.0.0.1 is reached by nobody. Uploads above 1 MB pass through /tmp, the only
 # folder that has to be writable.
 ENV HOST=0.0.0.0 PORT=8000

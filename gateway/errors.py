@@ -12,6 +12,7 @@ UpscaleError
   InsufficientCapacity    too busy; go-livepeer hands the job to another node
     Stopping              the server ends before the request could
   NotReady                no model is being served yet, or no longer
+    ModelChanged          another one than that which the request was read for
   RequestTimeout          the whole request took too long
   TritonFailed            Triton failed; its words stay in the log
     TritonLost            it or a process of its has ended
@@ -103,8 +104,17 @@ class Stopping(InsufficientCapacity):
 class NotReady(UpscaleError):
     """The model is not being served yet, or no longer."""
 
+    def __init__(
+        self, why: str = "The model is not being served now; try again when /health answers 200."
+    ) -> None:
+        super().__init__(why)
+
+
+class ModelChanged(NotReady):
+    """The request was read for a model that no Triton serves any more."""
+
     def __init__(self) -> None:
-        super().__init__("The model is not being served now; try again when /health answers 200.")
+        super().__init__("Another model is served since the request came; send it again.")
 
 
 class RequestTimeout(UpscaleError):

@@ -22,7 +22,7 @@ from gateway.results.store import ResultStore
 from gateway.routes.answer import FileAnswer, UpscaleAnswer
 from gateway.routes.base64_image import decode_image
 from gateway.routes.events import RequestEvents
-from gateway.routes.form import UpscaleFields, UpscaleForm, UpscaleJson, form_of_json
+from gateway.routes.form import UpscaleForm, UpscaleJson, form_of_json
 from gateway.settings import Settings
 from gateway.telemetry.durations import timed, when_timed
 from gateway.telemetry.notes import note
@@ -71,10 +71,6 @@ class Upscaler:
         note(width=image.shape[1], height=image.shape[0])
         check_size(SCALE * image.shape[0], SCALE * image.shape[1], output_format)
         return form.inputs(image, model)
-
-    def skips_check(self, form: UpscaleFields) -> bool:
-        """Whether the form asks for a check that is not made."""
-        return form.skips_check(self.pool.model)
 
     async def make_answer(
         self,

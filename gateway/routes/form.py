@@ -132,6 +132,7 @@ class UpscaleFields(BaseModel):
         """What Triton is asked for, the model's defaults filled in. image: RGB uint8 [H, W, 3]."""
         steps, guidance_scale = filled_in(self.num_inference_steps, self.guidance_scale, model)
         return UpscaleInputs(
+            model=model,
             image=image,
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,

@@ -105,7 +105,7 @@ async def answer_request(
     answered_as = media_type_for(form, request.headers.get("accept", ""))
     output_format = FORMATS.get(answered_as, form.output_format)
     inputs = await upscaler.read_inputs(form, output_format, deadline)
-    headers = {CHECK: "skipped"} if upscaler.skips_check(form) else {}
+    headers = {CHECK: "skipped"} if form.skips_check(inputs.model) else {}
     as_file = form.response == "image" or answered_as in FORMATS
     make_answer: Callable[..., Coroutine[Any, Any, UpscaleAnswer | FileAnswer]] = (
         partial(upscaler.make_file, inputs, output_format, deadline)

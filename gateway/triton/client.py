@@ -48,8 +48,9 @@ class DenoiseLimits:
 
 @dataclass(frozen=True)
 class UpscaleInputs:
-    """One request, its defaults filled in. image: RGB uint8 [H, W, 3]."""
+    """One request, its defaults filled in. model: whose they are. image: RGB uint8 [H, W, 3]."""
 
+    model: ServedModel
     image: NDArray[np.uint8]
     prompt: str
     negative_prompt: str

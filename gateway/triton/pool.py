@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from gateway.errors import NotReady, TritonFailed, TritonLost, TritonRefused
+from gateway.errors import ModelChanged, NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.tasks import repeat, run_until
 from gateway.triton.client import (
     DenoiseLimits,
@@ -87,15 +87,23 @@ class TritonPool:
         self._health_interval_s = health_interval_s
         self._resolve = resolve
         self._tritons: dict[str, PooledTriton] = {}
-        self._watching: dict[str, asyncio.Task[None]] = {}
-        self._leaving: list[PooledTriton] = []  # with requests that they may finish
+        self._leaving: dict[str, PooledTriton] = {}  # with requests that they may finish
+        self._watching: dict[str, asyncio.Task[None]] = {}  # of all these
+        self._model_of_gone: ServedModel | None = None
 
     @property
     def model(self) -> ServedModel:
-        """Raises NotReady while nothing is served."""
+        """The served one; while a Triton is replaced, that which was served.
+
+        Raises NotReady before the first, and while a Triton fails and none serves.
+        """
         for triton in self.ready():
             return triton.readiness.model
-        raise NotReady
+        known = [triton.readiness.last_model for triton in self._tritons.values()]
+        model = next(filter(None, (*known, self._model_of_gone)), None)
+        if model is None or any(triton.readiness.fails for triton in self._tritons.values()):
+            raise NotReady
+        return model
 
     @property
     def status(self) -> str:
@@ -122,15 +130,15 @@ class TritonPool:
     ) -> Upscaled:
         """Upscale on one of the Tritons, and from the first step on another when that is lost.
 
-        The same inputs make the same picture, on every Triton. But a request may be what a Triton
-        ends of, so no more than two may end of one; those that only refuse it do not count.
-        deadline: of the event loop's clock; what waits for a Triton until then is the caller's to
-        end. Raises what `TritonClient.upscale` does.
+        The same inputs make the same picture, on every Triton of their model. But a request may be
+        what a Triton ends of, so no more than two may end of one; those that only refuse it do not
+        count. deadline: of the event loop's clock. Raises what `TritonClient.upscale` does,
+        NotReady where there was no Triton until the deadline, ModelChanged for another's inputs.
         """
         now = asyncio.get_running_loop().time
         ended = 0
         while True:
-            triton = await self._next()
+            triton = await self._next(inputs.model, deadline)
             try:
                 return await triton.upscale(inputs, deadline - now(), on_progress, preview_every)
             except TritonLost as error:
@@ -160,31 +168,44 @@ class TritonPool:
             await _cancel(*self._watching.values())
 
     async def close(self) -> None:
-        for triton in (*self._tritons.values(), *self._leaving):
+        for triton in (*self._tritons.values(), *self._leaving.values()):
             await triton.client.close()
 
-    async def _next(self) -> PooledTriton:
+    async def _next(self, model: ServedModel, deadline: float) -> PooledTriton:
         """The one with the fewest requests in flight, and of equals that which rested longest."""
+        now = asyncio.get_running_loop().time
         while not (ready := self.ready()):
+            if now() + POLL_INTERVAL_S >= deadline:
+                raise NotReady
             await asyncio.sleep(POLL_INTERVAL_S)
-        return min(ready, key=lambda triton: (triton.in_flight, triton.last_turn))
+        fitting = [triton for triton in ready if triton.readiness.model == model]
+        if not fitting:
+            raise ModelChanged
+        return min(fitting, key=lambda triton: (triton.in_flight, triton.last_turn))
 
     async def _refresh(self) -> None:
-        await self._close_idle_leavers()
         if self._resolve is not None:
-            addresses = await self._resolve()  # where that fails, no Triton is taken away
-            for address in addresses - set(self._tritons):
+            self._follow(await self._resolve())  # where that fails, no Triton is taken away
+        for address, triton in (self._tritons | self._leaving).items():
+            if address not in self._watching:
+                self._watching[address] = asyncio.create_task(triton.readiness.watch())
+        await self._close_idle_leavers()
+
+    def _follow(self, addresses: set[str]) -> None:
+        for address in addresses - set(self._tritons):
+            if address in self._leaving:
+                self._tritons[address] = self._leaving.pop(address)
+            else:
                 self.add(address)
-            for address in set(self._tritons) - addresses:
-                self._leaving.append(self._tritons.pop(address))
-                await _cancel(*filter(None, [self._watching.pop(address, None)]))
-        for address in set(self._tritons) - set(self._watching):
-            watching = self._tritons[address].readiness.watch()
-            self._watching[address] = asyncio.create_task(watching)
+        for address in set(self._tritons) - addresses:
+            triton = self._leaving[address] = self._tritons.pop(address)
+            self._model_of_gone = triton.readiness.last_model or self._model_of_gone
 
     async def _close_idle_leavers(self) -> None:
-        for triton in [triton for triton in self._leaving if not triton.in_flight]:
-            self._leaving.remove(triton)
+        """Until then each is watched, so that its requests go on elsewhere where it is lost."""
+        for address in [a for a, triton in self._leaving.items() if not triton.in_flight]:
+            triton = self._leaving.pop(address)
+            await _cancel(self._watching.pop(address))
             await triton.client.close()
 
 

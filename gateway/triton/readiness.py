@@ -44,13 +44,13 @@ class Readiness:
     them at all stands still. While requests succeed, nothing else is tried.
 
     interval_s: after which a trial is due where no request has succeeded since, seconds.
-    ready: it is. lost: it was, and Triton has failed since.
+    ready: it is. lost: it was, and Triton has failed since. last_model: of the last picture.
     """
 
     def __init__(self, triton: TritonClient, interval_s: float) -> None:
         self._triton = triton
         self._interval_s = interval_s
-        self._model: ServedModel | None = None
+        self.last_model: ServedModel | None = None
         self._unknown_model: str | None = None  # what is wrong with one that is not ours
         self._passed_at = float("-inf")
         self._requests = 0
@@ -65,16 +65,21 @@ class Readiness:
     @property
     def model(self) -> ServedModel:
         """Raises NotReady while nothing is served."""
-        if self._model is None or not self.ready.is_set():
+        if self.last_model is None or not self.ready.is_set():
             raise NotReady
-        return self._model
+        return self.last_model
 
     @property
     def status(self) -> str:
         """In ai-runner's words: LOADING, OK or ERROR."""
         if self.ready.is_set():
             return "OK"
-        return "LOADING" if self._model is None and self._unknown_model is None else "ERROR"
+        return "LOADING" if self.last_model is None and self._unknown_model is None else "ERROR"
+
+    @property
+    def fails(self) -> bool:
+        """Triton is there and makes no pictures; one that loads, ends or is gone does not fail."""
+        return self.status == "ERROR" and not self._refuses
 
     async def watch(self) -> None:
         """Keep it true; runs until it is cancelled."""
@@ -173,7 +178,7 @@ class Readiness:
         if not self.ready.is_set():
             self._idle_timeout_s = stall_timeout_s(tried - began)
             self._busy_timeout_s = stall_timeout_s(time.monotonic() - tried)
-        self._model, self._unknown_model = model, None
+        self.last_model, self._unknown_model = model, None
         self._passed_at = time.monotonic()
         self._refuses = False
         self.lost.clear()
@@ -223,6 +228,7 @@ def stall_timeout_s(lasted_s: float) -> float:
 def trial_inputs(model: ServedModel, side: int = TRIAL_SIDE) -> UpscaleInputs:
     """A request of one step that goes through every engine; side: pixels."""
     return UpscaleInputs(
+        model=model,
         image=np.full((side, side, 3), 127, np.uint8),
         prompt="",
         negative_prompt="",

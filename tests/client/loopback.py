@@ -41,13 +41,15 @@ class Loopback:
     """The server, on a free port, in `with`.
 
     `answer` makes the response; `sent` keeps what came; `media` has the files below /media/ by name
-    and `fetched` the Authorization headers that they were asked for with.
+    and `fetched` the Authorization headers that they were asked for with. `seconds` is its law of
+    /estimate by width and height, which it has not at first; `estimated` keeps what was asked.
     """
 
     def __init__(self) -> None:
         self.reset()
         app = FastAPI()
         app.add_api_route("/upscale", self._upscale, methods=["POST"], response_model=None)
+        app.add_api_route("/estimate", self._estimate, methods=["POST"], response_model=None)
         app.add_api_route("/media/{name}", self._media, response_model=None)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -62,6 +64,8 @@ class Loopback:
         self.sent: list[Sent] = []
         self.media: dict[str, bytes] = {}
         self.fetched: list[str | None] = []
+        self.estimated: list[dict[str, Any]] = []
+        self.seconds: Callable[[int, int], float | None] | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -84,6 +88,17 @@ class Loopback:
             )
         self.sent.append(sent)
         return await self.answer(sent)
+
+    async def _estimate(self, request: Request) -> Response:
+        body = await request.json()
+        self.estimated.append(body)
+        if self.seconds is None:
+            return Response(status_code=404)
+        numbers = ("unet_rows", "tiles", "tile_pixels", "memory_bytes")
+        seconds = self.seconds(body["width"], body["height"])
+        told = {"accepted": True, "reason": None, "seconds": seconds}
+        sizes = ("output_width", "output_height")
+        return JSONResponse({**dict.fromkeys((*numbers, *sizes), 1), **told})
 
     async def _media(self, name: str, request: Request) -> Response:
         self.fetched.append(request.headers.get("authorization"))

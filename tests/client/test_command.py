@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import Response
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
@@ -124,6 +125,49 @@ def test_a_folder_with_all_in_flight(loopback: Loopback, photos: Path) -> None:
         "b.jpg": SIGNATURES["jpeg"] + b"b.png",
         "deep/c.jpg": SIGNATURES["jpeg"] + b"deep/c.webp",
     }
+
+
+def seconds_of(width: int, height: int) -> float | None:
+    """Known for what is not wide."""
+    return None if width > 100 else width * height / 100
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([(20, 10)], "About 0:00:02."),
+        ([(20, 10), (20, 10), (80, 100)], "About 0:01:24 for 3 images."),
+        ([(100, 90), (100, 90)], "About 0:03:00 for 2 images."),
+        ([(100, 6000)], "About 1:40:00."),
+        ([(20, 10), (200, 10)], None),
+    ],
+)
+def test_what_it_will_take_is_told_before_it_is_sent(
+    loopback: Loopback, tmp_path: Path, sizes: list[tuple[int, int]], told: str | None
+) -> None:
+    loopback.seconds = seconds_of
+    for number, size in enumerate(sizes):
+        Image.new("L", size).save(tmp_path / f"{number}.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "9.png").write_text("no image, and its result is there")
+    (tmp_path / "out" / "9.png").touch()
+    images = sorted(tmp_path.glob("*.png"))
+    done = image(loopback, *images, "-o", tmp_path / "out", "--format", "png", "--steps", "7")
+    assert done.exit_code == 0
+    assert done.output.startswith("About") is (told is not None)
+    assert (told or "upscaled") in done.output.splitlines()[0]
+    assert len(loopback.estimated) <= len(set(sizes)), "of a size once"
+    first = {"width": sizes[0][0], "height": sizes[0][1], "output_format": "png"}
+    assert loopback.estimated[0] == {**first, "num_inference_steps": 7}
+
+
+def test_quiet_and_json_ask_for_no_forecast(loopback: Loopback, tmp_path: Path) -> None:
+    loopback.seconds = seconds_of
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    for option in ("--quiet", "--json"):
+        done = image(loopback, tmp_path / "a.png", "--overwrite", option)
+        assert (done.exit_code, done.stderr) == (0, "")
+    assert loopback.estimated == []
 
 
 def test_a_second_run_does_what_the_first_could_not(loopback: Loopback, photos: Path) -> None:

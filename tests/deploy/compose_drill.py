@@ -108,7 +108,10 @@ def picture() -> int:
 
 def pictures_in_prometheus() -> float:
     query = {"query": 'sum(upscale_requests_total{status="200"})'}
-    answer = HTTP.get("http://127.0.0.1:9090/api/v1/query", params=query).json()
+    try:
+        answer = HTTP.get("http://127.0.0.1:9090/api/v1/query", params=query).json()
+    except httpx.TransportError:  # it starts
+        return 0.0
     return float(answer["data"]["result"][0]["value"][1]) if answer["data"]["result"] else 0.0
 
 

@@ -15,9 +15,9 @@ FOLDERS = {
     "triton": ("/opt/stages", "/opt/upscale"),
     "export": ("/opt/export", "/app"),
 }
-LIMITS_MB = {"gateway": 300, "triton": 2000, "export": 3300}
+LIMITS_MB = {"gateway": 320, "triton": 2000, "export": 3300}
 IMPORTS = {
-    "gateway": "import export.download, gateway.app",
+    "gateway": "import export.download, gateway.app, cli.__main__",
     "triton": "import PIL, tokenizers, torch",
     "export": "import diffusers, onnx, onnxruntime, onnxscript, torch, transformers, cli.export",
 }
@@ -25,10 +25,13 @@ IMPORTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*FOLDERS, []], default=list(FOLDERS))
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(FOLDERS)}; default: all")
+    names = parser.parse_args().names or list(FOLDERS)
+    if unknown := set(names) - set(FOLDERS):
+        parser.error(f"there is no image {', '.join(unknown)}, only {', '.join(FOLDERS)}")
     containers = Containers()
     python_base(containers)
-    for name in parser.parse_args().names:
+    for name in names:
         if name != "gateway":
             nvidia_base(containers)
         image = containers.build(name)

@@ -279,6 +279,10 @@ def test_grace_periods_outlast_the_longest_request(seconds: float) -> None:
     gateway = pod_of(find(objects, "Deployment", "gateway"))
     [sleep, pause] = gateway["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     assert (sleep, pause) == ("sleep", "20")
+    # Without a Triton it stays in its Service for as long as a request may wait for one.
+    readiness = gateway["containers"][0]["readinessProbe"]
+    waits = readiness["periodSeconds"] * readiness["failureThreshold"]
+    assert math.ceil(seconds) - 5 <= waits <= math.ceil(seconds) + 5
     assert gateway["terminationGracePeriodSeconds"] > 20 + math.ceil(seconds)
     triton = pod_of(find(objects, "Deployment", "triton"))
     [command] = triton["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]

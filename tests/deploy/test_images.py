@@ -271,7 +271,7 @@ def test_the_gateway_starts_from_its_lock_alone(image: Path) -> None:
         assert (ready.status_code, ready.json()) == (503, {"status": "LOADING"})
         assert server.get("/version").json()["version"]
     packages = (image / "opt/upscale/lib").glob("python3*/site-packages/*")
-    assert not {path.name for path in packages} & {"torch", "pip", "setuptools"}
+    assert not {path.name for path in packages} & {"torch", "pip", "setuptools", "pygments"}
     assert not (image / "app/docker").exists()
 
 
@@ -280,7 +280,7 @@ def test_the_gateway_starts_from_its_lock_alone(image: Path) -> None:
 def test_it_offers_only_what_it_can_do(image: Path, command: str) -> None:
     result = subprocess.run(
         [image / "opt/upscale/bin/upscale", command],
-        env={**os.environ, "PYTHONPATH": ""},
+        env={**os.environ, "PYTHONPATH": "", "TYPER_USE_RICH": "0"},
         capture_output=True,
         text=True,
         check=False,
@@ -294,7 +294,7 @@ def test_it_offers_only_what_it_can_do(image: Path, command: str) -> None:
 def test_the_chart_finds_its_other_commands_in_it(image: Path, command: str) -> None:
     result = subprocess.run(
         [image / "opt/upscale/bin/upscale", command, "--help"],
-        env={**os.environ, "PYTHONPATH": ""},
+        env={**os.environ, "PYTHONPATH": "", "TYPER_USE_RICH": "0"},
         capture_output=True,
         text=True,
         check=False,

@@ -10,10 +10,13 @@ import numpy as np
 
 from embedded.triton import Triton
 from gateway.errors import TritonFailed
-from gateway.triton.client import Progress, TritonClient, UpscaleInputs
+from gateway.triton.client import Progress, ServedModel, TritonClient, UpscaleInputs
 
 STEPS = 3
-INPUTS = UpscaleInputs(np.zeros((8, 8, 3), np.uint8), "", "", 0, STEPS, 1.0, 20, safety_check=False)
+MODEL = ServedModel("narrow", 75, 1.0, 20, 350, has_safety_checker=False, prompt_has_effect=False)
+INPUTS = UpscaleInputs(
+    MODEL, np.zeros((8, 8, 3), np.uint8), "", "", 0, STEPS, 1.0, 20, safety_check=False
+)
 
 
 async def make_pictures(url: str, count: int) -> None:

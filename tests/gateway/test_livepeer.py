@@ -81,7 +81,10 @@ def test_the_gpu_is_the_drivers_first() -> None:
     assert gpu_of({**info, "1": {"id": "GPU-2", "name": "other"}}) == GPU
 
 
-ENTRY = runner().model_dump()
+DEMO = FULL_SIZE.model_copy(
+    update={"model_id": "demo", "guidance_scale": 1.0, "has_safety_checker": False}
+)
+ENTRIES = {"full size": runner().model_dump(), "demo": runner(model=DEMO, gpu=None).model_dump()}
 REFUSED: dict[str, dict[str, Any]] = {
     "no label": {"label": ""},
     "a label that is not trimmed": {"label": " upscale"},
@@ -105,19 +108,24 @@ REFUSED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("size", ENTRIES)
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_go_livepeer_refuses_is_refused(name: str) -> None:
-    Runner.model_validate(ENTRY)
+def test_what_go_livepeer_refuses_is_refused(size: str, name: str) -> None:
+    entry = ENTRIES[size]
+    Runner.model_validate(entry)
     with pytest.raises(ValidationError):
-        Runner.model_validate({**ENTRY, **REFUSED[name]})
+        Runner.model_validate({**entry, **REFUSED[name]})
 
 
 def test_a_label_may_have_a_slash_where_it_is_no_route() -> None:
-    assert Runner.model_validate({**ENTRY, "label": "a/b", "routing": "runner-id"}).label == "a/b"
+    assert (
+        Runner.model_validate({**ENTRIES["demo"], "label": "a/b", "routing": "runner-id"}).label
+        == "a/b"
+    )
 
 
 def test_metadata_may_have_every_byte() -> None:
-    assert Runner.model_validate({**ENTRY, "metadata": "ä" * 512})
+    assert Runner.model_validate({**ENTRIES["demo"], "metadata": "ä" * 512})
 
 
 def test_a_label_is_there_once() -> None:

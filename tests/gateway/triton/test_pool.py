@@ -1,19 +1,23 @@
 """Which Triton gets a request, and what happens when Tritons come and go."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gateway.errors import NotReady, TritonFailed, TritonLost, TritonRefused
+from gateway.errors import ModelChanged, NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.triton.addresses import addresses_of
 from gateway.triton.client import Progress, UpscaleInputs
 from gateway.triton.pool import TritonPool
-from tests.gateway.test_app import FakeTriton
+from tests.gateway.test_app import MODEL, FakeTriton
 
 FIRST, SECOND, THIRD = (f"127.0.0.{n}:8001" for n in (1, 2, 3))
-INPUTS = UpscaleInputs(np.zeros((8, 8, 3), np.uint8), "", "", 7, 5, 1.0, 0, safety_check=False)
+INPUTS = UpscaleInputs(
+    MODEL, np.zeros((8, 8, 3), np.uint8), "", "", 7, 5, 1.0, 0, safety_check=False
+)
 
 
 class Name:
@@ -43,6 +47,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.triton.pool.RESOLVE_INTERVAL_S", 0.002)
     monkeypatch.setattr("gateway.triton.pool.POLL_INTERVAL_S", 0.001)
     monkeypatch.setattr("gateway.triton.readiness.POLL_INTERVAL_S", 0.001)
+    monkeypatch.setattr("gateway.triton.readiness.LIVE_TIMEOUT_S", 0.05)
 
 
 def run(use: Callable[[Name, TritonPool], Awaitable[None]]) -> None:
@@ -229,6 +234,88 @@ def test_an_address_that_is_gone_finishes_what_it_has() -> None:
     run(use)
 
 
+def test_requests_wait_while_the_only_triton_is_replaced() -> None:
+    """The old one finishes what it has and gets nothing more; the next one gets all that came."""
+
+    async def use(name: Name, pool: TritonPool) -> None:
+        name.addresses = {FIRST}
+        await until(lambda: ready(pool) == {FIRST})
+        name.tritons[FIRST].delay_s = 0.1
+        in_flight = asyncio.create_task(upscale(pool))
+        await until(lambda: name.requests(FIRST) == 1)
+        name.addresses = set()
+        await until(lambda: not ready(pool))
+        assert (pool.status, pool.model) == ("LOADING", MODEL)
+        late = [asyncio.create_task(upscale(pool)) for _ in range(3)]
+        await in_flight
+        await until(lambda: name.tritons[FIRST].is_closed)
+        name.addresses = {THIRD}
+        await asyncio.gather(*late)
+        assert (name.requests(FIRST), name.requests(THIRD)) == (1, 3)
+
+    run(use)
+
+
+def test_none_comes_until_the_deadline() -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
+        name.addresses = set()
+        await until(lambda: not ready(pool))
+        with pytest.raises(NotReady):
+            await pool.upscale(INPUTS, asyncio.get_running_loop().time() + 0.02, None, 0)
+
+    run(use)
+
+
+def test_a_request_of_another_model_is_not_made_with_the_next_one() -> None:
+    """Its defaults and limits, and the caller's model_id, were those of the model before."""
+
+    async def use(name: Name, pool: TritonPool) -> None:
+        inputs = replace(INPUTS, model=replace(MODEL, guidance_scale=1.0))
+        with pytest.raises(ModelChanged):
+            await pool.upscale(inputs, asyncio.get_running_loop().time() + 5, None, 0)
+        assert name.requests(FIRST) + name.requests(SECOND) == 0
+
+    run(use)
+
+
+def test_an_address_that_comes_back_is_the_same_triton() -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
+        for triton in name.tritons.values():
+            triton.holds_requests = True
+        requests = [asyncio.create_task(upscale(pool)) for _ in range(2)]
+        await until(lambda: name.requests(FIRST) == name.requests(SECOND) == 1)
+        [first] = [triton for triton in pool.ready() if triton.address == FIRST]
+        name.addresses.remove(FIRST)
+        await until(lambda: ready(pool) == {SECOND})
+        name.addresses.add(FIRST)
+        await until(lambda: ready(pool) == {FIRST, SECOND})
+        assert first in pool.ready()
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+
+    run(use)
+
+
+def test_what_an_address_that_is_gone_cannot_finish_goes_on_elsewhere() -> None:
+    async def use(name: Name, pool: TritonPool) -> None:
+        for triton in name.tritons.values():
+            triton.holds_requests = True
+        requests = [asyncio.create_task(upscale(pool)) for _ in range(2)]
+        await until(lambda: name.requests(FIRST) == name.requests(SECOND) == 1)
+        name.addresses.remove(FIRST)
+        await until(lambda: ready(pool) == {SECOND})
+        name.tritons[SECOND].holds_requests = False
+        name.tritons[FIRST].is_frozen = True  # gives no sign of life
+        await until(lambda: name.requests(SECOND) == 2)
+        await until(lambda: name.tritons[FIRST].is_closed)
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+
+    run(use)
+
+
 def test_a_name_server_that_is_away_takes_nothing_away() -> None:
     async def use(name: Name, pool: TritonPool) -> None:
         name.error = OSError("no name server")
@@ -260,7 +347,29 @@ def test_a_name_is_looked_up(name: str, address: str) -> None:
     assert address in asyncio.run(addresses_of(name)())
 
 
-@pytest.mark.parametrize("name", ["no host:8001", "foo..bar:8001"])
-def test_a_name_that_is_none_is_an_oserror(name: str) -> None:
-    with pytest.raises(OSError, match=r"service not known|no name of a host"):
-        asyncio.run(addresses_of(name)())
+def test_a_name_that_is_none_is_an_oserror() -> None:
+    with pytest.raises(OSError, match="no name of a host"):
+        asyncio.run(addresses_of("foo..bar:8001")())
+
+
+@pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_NODATA])
+def test_a_name_without_an_address_stands_for_no_triton(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    codes = [code, code, None, code, socket.EAI_AGAIN]
+
+    def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+        if (found := codes.pop(0)) is not None:
+            raise socket.gaierror(found, "in the resolver's words")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 8001))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolve = addresses_of("triton:8001")
+
+    async def main() -> None:
+        assert [await resolve() for _ in range(4)] == [set(), set(), {"10.0.0.1:8001"}, set()]
+        with pytest.raises(socket.gaierror):
+            await resolve()
+
+    asyncio.run(main())
+    assert caplog.text.count("triton has no address") == 2, "told once each time"

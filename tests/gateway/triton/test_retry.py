@@ -72,7 +72,36 @@ def test_a_retry_waits_no_longer_than_the_request_may() -> None:
         await readiness.reach()  # and nobody watches: it stays lost
         requests = let_fail(triton, [TritonLost()])
         response = await post(client)
-        assert response.status_code == 504
+        assert response.status_code == 503
+        assert "not being served now" in response.json()["detail"]["msg"], "the true reason"
         assert len(requests) == 1
 
     run(use, error_profile="http", request_timeout_s=0.2)
+
+
+def test_who_comes_while_triton_is_replaced_waits_and_while_it_fails_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.triton.pool.POLL_INTERVAL_S", 0.001)
+    monkeypatch.setattr("gateway.triton.readiness.POLL_INTERVAL_S", 0.001)
+
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        watching = asyncio.create_task(readiness.watch())
+        for error in (TritonRefused(), TritonFailed()):
+            triton.model_error = error  # of its trials
+            with pytest.raises(type(error)), readiness.learn_from_request():
+                raise error
+            await asyncio.wait_for(readiness.lost.wait(), 5)
+            asked = triton.asked_for_model
+            sent = asyncio.create_task(post(client))
+            while triton.asked_for_model < asked + 3:
+                await asyncio.sleep(0.001)
+            is_awaited = isinstance(error, TritonRefused)
+            assert sent.done() is not is_awaited
+            triton.model_error = None
+            assert (await sent).status_code == (200 if is_awaited else 503)
+            await asyncio.wait_for(readiness.ready.wait(), 5)
+        watching.cancel()
+
+    run(use, error_profile="http")
