@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from filelock import FileLock
 
-from embedded.triton import free_port
+from tests.nginx import nginx
 from tests.server import HTTP, ROOT, Server, wait_until
 
 SDK = Path(__file__).with_name("python_gateway_sdk")
@@ -21,7 +20,6 @@ NO_PYTHON = (
     "The SDK livepeer-gateway needs Python 3.12: name one in PYTHON312, put python3.12 on the PATH"
     " or let pyenv install it."
 )
-NO_NGINX = "This test needs nginx (Debian: nginx-light), but there is none on the PATH."
 PRIVATE_HOST = "10.0.0.7:8000"
 SHOWN = ("gpu", "app", "version", "metadata", "mode", "capacity", "price_info")
 TOKEN = "s3cr3t-of-the-session"
@@ -41,25 +39,6 @@ LOCATION = """
       proxy_set_header Livepeer-Session-Control http://127.0.0.1/{token};
     }}
     location = /discovery {{ alias {folder}/discovery.json; default_type application/json; }}
-"""
-CONFIGURATION = """
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log off;
-  client_max_body_size 20m;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    {location}
-  }}
-}}
 """
 
 
@@ -122,31 +101,14 @@ def orchestrator(
 
     entry: of runners.json. buffering: nginx's `on` or `off`.
     """
-    command = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    assert command, NO_NGINX
-    port = free_port()
     location = LOCATION.format(
         url=server.url, buffering=buffering, host=PRIVATE_HOST, token=TOKEN, folder=folder
     )
-    file = folder / "nginx.conf"
-    user = "user root;" if os.geteuid() == 0 else ""
-    file.write_text(user + CONFIGURATION.format(folder=folder, port=port, location=location))
-    process = subprocess.Popen([command, "-p", str(folder), "-c", str(file), "-e", "stderr"])
-    url = f"http://127.0.0.1:{port}"
-    shown = {name: value for name, value in entry.items() if name in SHOWN}
-    shown["url"] = f"{url}/apps/upscale{entry['runner_url'].removeprefix(server.url)}"
-    discovery = [{"address": url, "runners": [shown]}]
-    (folder / "discovery.json").write_text(json.dumps(discovery))
-    try:
-        wait_until(lambda: _answers(url), 20)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return HTTP.get(f"{url}/apps/upscale/health").status_code == 200
-    except httpx.ConnectError:
-        return False
+    with nginx(folder, location) as proxy:
+        shown = {name: value for name, value in entry.items() if name in SHOWN}
+        path = entry["runner_url"].removeprefix(server.url)
+        shown["url"] = f"{proxy.url}/apps/upscale{path}"
+        discovery = [{"address": proxy.url, "runners": [shown]}]
+        (folder / "discovery.json").write_text(json.dumps(discovery))
+        wait_until(lambda: HTTP.get(f"{proxy.url}/apps/upscale/health").status_code == 200, 20)
+        yield proxy.url

@@ -1,6 +1,9 @@
 """One gateway before Tritons that come and go under load: no request that it took is lost."""
 
+import os
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +12,7 @@ import psutil
 import pytest
 
 from embedded.triton import Triton
+from tests.deploy.dockerfile import DOCKER
 from tests.photographs import file_of, photograph
 from tests.server import Gateway, killed, wait_until
 
@@ -109,6 +113,42 @@ def test_a_triton_that_is_stopped_under_load_loses_no_request(
             assert {request.result() for request in under_load} == {expected}
         finally:
             first.start()
+
+
+def test_the_only_triton_is_replaced_under_load(tritons: list[Triton], tmp_path: Path) -> None:
+    """As a rollout does it: out of the name, drained by the pod's own script, SIGTERM, the next."""
+    first = tritons[0]
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{ADDRESSES[0]} {NAME}\n")
+    is_over = threading.Event()
+    with NamedGateway(first.grpc_port, hosts) as gateway, ThreadPoolExecutor(8) as pool:
+        wait_until(lambda: gateway.get("/readyz").status_code == 200, 60)
+
+        def ask() -> list[bytes]:
+            pictures = [gateway.upscale(IMAGE, **FIELDS)]
+            while not is_over.is_set():
+                pictures.append(gateway.upscale(IMAGE, **FIELDS))
+            return pictures
+
+        expected = gateway.upscale(IMAGE, **FIELDS)
+        before = served(gateway, first)
+        under_load = [pool.submit(ask) for _ in range(8)]
+        try:
+            wait_until(lambda: served(gateway, first) > before, 60)
+            hosts.write_text("")
+            variables = {"METRICS_URL": first.metrics_url, "QUIET_S": "2"}
+            drain = [DOCKER / "triton" / "drain.sh"]
+            subprocess.run(drain, env={**os.environ, **variables}, check=True, timeout=60)
+            assert gateway.gateway_metric("upscale_in_progress") == 8, "all wait, and it was quiet"
+            first.stop()
+            first.start()
+            hosts.write_text(f"{ADDRESSES[0]} {NAME}\n")
+            wait_until(lambda: gateway.get("/readyz").status_code == 200, 60)
+        finally:
+            is_over.set()
+        pictures = [picture for request in under_load for picture in request.result()]
+        assert len(pictures) > len(under_load)
+        assert set(pictures) == {expected}
 
 
 def test_nobody_hangs_when_a_stage_of_the_only_triton_dies(tritons: list[Triton]) -> None:
