@@ -24,7 +24,6 @@ import numpy as np
 import torch
 import typer
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -33,10 +32,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.contenders import COMPILED, EAGER, OURS, Result, Task, run
 from benchmarks.full_size import DEMO, write
 from benchmarks.section import conditions
+from doctor.picture import MIN_PSNR_DB, psnr
 
 CONTENDERS = (EAGER, COMPILED, OURS)
-# Half precision against half precision, by other kernels; in float32 on a CPU it is above 50.
-MIN_PSNR_DB = 30.0
 TOKENS = 77
 TERA = 1e12
 console = Console()
@@ -112,12 +110,6 @@ def peak_teraflops() -> float:
     return 2 * side**3 / min(seconds) / TERA
 
 
-def psnr(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
-    """Of two pictures, dB; infinite for equal ones."""
-    error = np.square(left.astype(float) - right).mean()
-    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
-
-
 def show(rows: list[Row]) -> None:
     """A table, its columns named as in results.json."""
     table = Table(*asdict(rows[0]))
@@ -152,6 +144,9 @@ def main(
     steps: Annotated[int, typer.Option(help="num_inference_steps.")] = 75,
     images: Annotated[int, typer.Option(help="At a time, for each of the requests at once.")] = 5,
     turns: Annotated[int, typer.Option(help="Of every contender.")] = 2,
+    compiled: Annotated[
+        bool, typer.Option(help="With diffusers compiled, whose search takes minutes.")
+    ] = True,
 ) -> None:
     """Print one row for every contender and concurrency."""
     output.mkdir(parents=True, exist_ok=True)
@@ -164,14 +159,15 @@ def main(
         export(model, repository, export_arguments)
     task = Task(model, repository, side, steps, images, guidance_scale=9.0, noise_level=20)
     limit_s = teraflop(task) / peak_teraflops()
-    results: dict[str, list[Result]] = {name: [] for name in CONTENDERS}
+    names = [name for name in CONTENDERS if compiled or name != COMPILED]
+    results: dict[str, list[Result]] = {name: [] for name in names}
     for _ in range(turns):
-        for name in CONTENDERS:
+        for name in names:
             results[name].append(turn(name, task))
-    pictures = {name: results[name][0].picture for name in CONTENDERS}
+    pictures = {name: results[name][0].picture for name in names}
     for name, picture in pictures.items():
         Image.fromarray(picture).save(output / f"{name.replace(' ', '-')}.png")
-    rows = [row for name in CONTENDERS for row in rows_of(name, results[name], limit_s)]
+    rows = [row for name in names for row in rows_of(name, results[name], limit_s)]
     about: dict[str, Any] = {
         "command": shlex.join(["python", "-m", "benchmarks.gpu", *sys.argv[1:]]),
         "conditions": conditions(),

@@ -1,7 +1,7 @@
 """The command `upscale`. Its commands import what they need, so that none pays for another.
 
-`serve` and `bench` are offered where their packages are: the images of the gateway and of the
-export have neither.
+`serve`, `bench` and `doctor` are offered where their packages are: the gateway's image has none of
+them, that of the export the last.
 """
 
 from importlib.metadata import version
@@ -12,6 +12,7 @@ import typer
 from dotenv import load_dotenv
 
 from cli import bench, livepeer
+from cli.doctor import doctor
 from cli.download import download
 from cli.export import export
 from cli.gateway import gateway
@@ -56,6 +57,8 @@ for command in (export, download, image):
     app.command()(command)
 app.command(cls=SettingsCommand)(gateway)
 app.add_typer(livepeer.app, name="livepeer")
+if (ROOT / "doctor").is_dir():
+    app.command()(doctor)
 if (ROOT / "embedded").is_dir():
     app.command(cls=SettingsCommand)(serve)
 if (ROOT / "benchmarks").is_dir():

@@ -8,6 +8,7 @@ import torch
 
 DEVICES = Path("/dev")  # of the GPUs that a container was given, where it was given any
 DRIVER = Path("/proc/driver/nvidia/version")
+UNKNOWN = "unknown"
 HIDDEN = ("", "-1")  # of CUDA_VISIBLE_DEVICES
 
 
@@ -32,7 +33,7 @@ def gpu_refusal() -> str | None:
 
 
 def driver_version() -> str:
-    """Like 550.54.15, or `unknown`."""
+    """Like 550.54.15, or UNKNOWN."""
     text = DRIVER.read_text() if DRIVER.is_file() else ""
     version = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
-    return version[0] if version else "unknown"
+    return version[0] if version else UNKNOWN

@@ -1,0 +1,1 @@
+"""`upscale doctor`: looks at a machine before it is to serve, part by part."""
