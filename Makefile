@@ -47,7 +47,7 @@ test-full-size: venv-test
 check: venv-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy build_backend.py cli client gateway stages export embedded demo benchmarks tests --exclude embedded/backends
+	$(BIN)/mypy build_backend.py cli client doctor gateway stages export embedded demo benchmarks tests --exclude embedded/backends
 	@printf '%s\n' $(MODELS) | xargs -n 1 -P 2 $(BIN)/mypy
 
 format: venv-test

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import fail
+from cli.console import console, fail
 
 if TYPE_CHECKING:
     from doctor.finding import Finding
@@ -94,7 +94,7 @@ def demo_repository() -> Path:
     except ImportError:
         raise typer.BadParameter("name a --repository; the demo model is not here.") from None
     try:
-        return default_repository(lambda _: None)
+        return default_repository(console.print)
     except ServeError as error:
         fail(error)
 

@@ -16,11 +16,14 @@ RUN python -m pip install --no-deps --require-hashes --target /opt/export \
     -r docker/requirements-export.txt
 
 FROM nvcr.io/nvidia/tensorrt:${TENSORRT_TAG}${TENSORRT_DIGEST}
+# Fails where the container lacks the entrypoint below.
+RUN ["test", "-x", "/opt/nvidia/nvidia_entrypoint.sh"]
 COPY --from=build /opt/export /opt/export
 WORKDIR /app
 COPY pyproject.toml ./
 COPY cli cli
 COPY client client
+COPY doctor doctor
 COPY export export
 COPY stages stages
 COPY gateway gateway
@@ -31,4 +34,5 @@ ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
 # Fails where the container lacks a library of PyTorch's.
 RUN ["python3", "-c", "import torch"]
 USER 10001:10001
-ENTRYPOINT ["/opt/upscale/export.sh"]
+# NVIDIA's own first: see docker/triton.Dockerfile.
+ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh", "/opt/upscale/export.sh"]

@@ -17,6 +17,8 @@ RUN python -m pip install --no-deps --require-hashes --target /opt/stages \
     -r docker/requirements-triton.txt
 
 FROM nvcr.io/nvidia/tritonserver:${TRITON_TAG}${TRITON_DIGEST}
+# Fails where the container lacks the entrypoint below.
+RUN ["test", "-x", "/opt/nvidia/nvidia_entrypoint.sh"]
 COPY --from=build /opt/stages /opt/stages
 COPY docker/triton /opt/upscale
 # Not PYTHONPATH: the stub of Triton 24.10, seen in the wheel's, does not look at it.
@@ -27,4 +29,6 @@ ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1
 RUN ["python3", "-c", "import torch"]
 USER 10001:10001
 EXPOSE 8001 8002
-ENTRYPOINT ["/opt/upscale/serve.sh"]
+# NVIDIA's own first: on a driver older than the container it puts CUDA's forward compatibility in
+# place, then it becomes what follows.
+ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh", "/opt/upscale/serve.sh"]

@@ -6,6 +6,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, ParamSpec, TypeVar
 
+from export.quiet import quiet_libraries
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -18,7 +20,7 @@ def apart(
     function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> Result:
     """Its result. Raises Failed where it raised something, and where its process was ended."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), quiet_libraries) as pool:
         try:
             result, why = pool.submit(_called, function, args, kwargs).result()
         except BrokenProcessPool as error:

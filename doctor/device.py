@@ -29,7 +29,7 @@ def choose_device(asked: str) -> tuple[str, Finding]:
         return asked, wrong(SUBJECT, f"{asked} was asked for. {why}")
     if asked == "cpu":
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in HIDDEN
-        why = "CUDA_VISIBLE_DEVICES hides GPUs" if hidden else "PyTorch was given no GPU to use"
+        why = "CUDA_VISIBLE_DEVICES hides GPUs" if hidden else "PyTorch sees no GPU"
         why = "it was asked for" if count else why
         return asked, good(SUBJECT, f"The CPU, with {torch.get_num_threads()} threads: {why}.")
     major, minor = torch.cuda.get_device_capability(asked)

@@ -16,9 +16,9 @@ from export.exactness import Run, Size, seeded_inputs
 from export.networks import Inputs, Network
 from stages.tiles import MAX_TILE
 
-# Height and width of the latents: TensorRT tunes its kernels for the second of each bucket. The
-# second bucket reaches down too, because a long, thin image is as thin as itself.
-BUCKETS = ((8, 64, 64), (8, 128, MAX_TILE))
+# Height and width of the latents. The smallest is far below the usual, as a long, thin image is as
+# thin as itself; the largest is that of a tile.
+SMALLEST_SIDE, USUAL_SIDE = 8, 128
 USUAL_BATCH = 2  # one request with guidance
 
 
@@ -30,27 +30,38 @@ class Profile:
 
 
 def profiles(network: Network, checkpoint: Checkpoint, max_batch_size: int) -> list[Profile]:
-    """One profile a size bucket; a network whose size is fixed has one."""
-    batches = (1, min(USUAL_BATCH, max_batch_size), max_batch_size)
-    found: list[Profile] = []
-    for bucket in BUCKETS:
-        sizes: list[Size] = [
-            (batch, side, side) for batch, side in zip(batches, bucket, strict=True)
-        ]
-        inputs = [seeded_inputs(network, checkpoint, size) for size in sizes]
-        profile = Profile(
-            {
-                name: (
-                    list(inputs[0][name].shape),
-                    list(inputs[1][name].shape),
-                    list(inputs[2][name].shape),
-                )
-                for name in inputs[0]
-            }
-        )
-        if profile not in found:
-            found.append(profile)
-    return found
+    """One tuned for a full batch, then one for a request alone, which takes every size.
+
+    Triton chooses by the nearest shape. A network whose size is fixed, or that takes few rows, has
+    the second alone.
+    """
+    usual = min(USUAL_BATCH, max_batch_size)
+    full_batch = _profile(
+        network,
+        checkpoint,
+        (max_batch_size, USUAL_SIDE, USUAL_SIDE),
+        (max_batch_size, USUAL_SIDE, USUAL_SIDE),
+    )
+    every_size = _profile(
+        network,
+        checkpoint,
+        (usual, USUAL_SIDE, USUAL_SIDE),
+        (max_batch_size, MAX_TILE, MAX_TILE),
+    )
+    largest = [shapes[2] for shapes in full_batch.shapes.values()]
+    is_fixed = largest == [shapes[2] for shapes in every_size.shapes.values()]
+    return [every_size] if is_fixed or usual == max_batch_size else [full_batch, every_size]
+
+
+def _profile(network: Network, checkpoint: Checkpoint, usual: Size, largest: Size) -> Profile:
+    sizes: list[Size] = [(1, SMALLEST_SIDE, SMALLEST_SIDE), usual, largest]
+    small, tuned, large = (seeded_inputs(network, checkpoint, size) for size in sizes)
+    return Profile(
+        {
+            name: (list(small[name].shape), list(tuned[name].shape), list(large[name].shape))
+            for name in small
+        }
+    )
 
 
 def export_tensorrt(

@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.http.error_answers import ErrorProfile
-from stages.tiles import LARGEST_MAX_TILE, MAX_TILE, MULTIPLE, SMALLEST_MAX_TILE
 
 LAST_PORT = 65535
 
@@ -50,14 +49,6 @@ class Settings(BaseSettings):
         gt=0,
         description="Triton's, which reads it itself: latents, images and tiles of the requests"
         " that step, 10^6 bytes.",
-    )
-    max_tile: int = Field(
-        MAX_TILE,
-        ge=SMALLEST_MAX_TILE,
-        le=LARGEST_MAX_TILE,
-        multiple_of=MULTIPLE,
-        description="Triton's, which reads it itself: largest side of what the UNet gets in one"
-        " piece, latent pixels; here it is for /estimate alone.",
     )
     max_prompt_chars: int = Field(
         10_000, gt=0, description="Longest prompt and longest negative prompt, characters."

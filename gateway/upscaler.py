@@ -114,7 +114,7 @@ class Upscaler:
             height,
             inputs.num_inference_steps,
             inputs.guidance_scale,
-            self.settings.max_tile,
+            self.pool.max_tile,
         )
         if events is not None:
             events.add_accepted(self.pace.seconds(work))

@@ -11,6 +11,7 @@ ceil((n - OVERLAP) / (m - OVERLAP)) tiles. They are all of one size, and as smal
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 MAX_TILE = 160  # latent pixels, height and width, of one for the UNet unless it is told otherwise
 SMALLEST_MAX_TILE, LARGEST_MAX_TILE = 64, 1024
 MULTIPLE = 8  # of latent pixels: the UNet halves three times
+PLAN = "model.plan"  # of TensorRT, whose profiles end at MAX_TILE
 OVERLAP = 16  # latent pixels that neighbours share at least
 
 Array = TypeVar("Array")  # NumPy's or torch's
@@ -86,6 +88,18 @@ def checked_max_tile(name: str, value: str) -> int:
             f" {LARGEST_MAX_TILE}."
         )
     return int(value)
+
+
+def refuse_past_plan(name: str, max_tile: int, folder: Path) -> None:
+    """Refuse a largest tile that a plan of TensorRT was not built for: `export/tensorrt_engine.py`.
+
+    name: who set it. folder: a version's, of the engine. Raises ValueError.
+    """
+    if max_tile > MAX_TILE and (folder / PLAN).is_file():
+        raise ValueError(
+            f"{name}={max_tile}: the TensorRT plan in {folder} takes at most {MAX_TILE}. Lower it,"
+            " or export that engine as onnx or aoti, which take any."
+        )
 
 
 @lru_cache(maxsize=128)

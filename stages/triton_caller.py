@@ -44,6 +44,7 @@ class TritonCaller(Caller):
             "latents": latents[0].cpu().numpy(),
             "image_size": np.array(request.image_size, np.int32),
             "safety_check": np.array([request.safety_check]),
+            "max_tile": np.array([request.max_tile], np.int32),
         }
         tensors = [pb_utils.Tensor(name, array) for name, array in outputs.items()]
         # Not final at once: that closes the sender also where there is no memory for the tensors.

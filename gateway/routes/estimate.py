@@ -71,7 +71,7 @@ def estimate_router(
         fields = validated(EstimateFields, fields_of_json(content, MAX_MARKS))
         model, limits = pool.model, await pool.denoise_limits()
         asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
-        work = Work(fields.width, fields.height, *asked, settings.max_tile)
+        work = Work(fields.width, fields.height, *asked, pool.max_tile)
         seconds = pace.seconds(work)
         reason = why_not(work, fields, settings, limits, capacity, seconds)
         height, width = work.output_size
@@ -121,7 +121,9 @@ def why_not(
         check_size(*work.output_size, fields.output_format)
         request = work.request(limits.prompt_embeds)
         embeds_bytes = request.prompt_embeds.nbytes
-        Admission(limits.max_active, settings.memory_budget_mb, embeds_bytes).check_request(request)
+        Admission(
+            limits.max_active, settings.memory_budget_mb, embeds_bytes, work.max_tile
+        ).check_request(request)
         capacity.check()
         if seconds is not None and seconds > settings.request_timeout_s:
             raise RequestTimeout(settings.request_timeout_s)

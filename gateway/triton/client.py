@@ -16,6 +16,7 @@ from gateway.http.request_id import current_id
 from gateway.telemetry.durations import timed
 from gateway.telemetry.traces import trace_headers
 from gateway.triton.errors import translated
+from stages.tiles import MAX_TILE
 
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -104,6 +105,7 @@ class TritonClient:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self.max_tile = MAX_TILE  # latent pixels of the largest tile, as denoise last said
         self._client = InferenceServerClient(url, channel_args=CHANNEL_OPTIONS)
 
     async def close(self) -> None:
@@ -242,6 +244,9 @@ class TritonClient:
             responses.cancel()
         if answer is None:
             raise InferenceServerException("denoise closed the stream without an answer")
+        max_tile = answer.as_numpy("max_tile")
+        if max_tile is not None:  # repositories that were exported before it was told do not say
+            self.max_tile = int(max_tile[0])
         return answer
 
     async def _decode(self, latents: InferResult) -> Upscaled:

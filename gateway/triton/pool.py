@@ -19,6 +19,7 @@ from gateway.triton.client import (
     UpscaleInputs,
 )
 from gateway.triton.readiness import Readiness
+from stages.tiles import MAX_TILE
 
 RESOLVE_INTERVAL_S = 5.0
 POLL_INTERVAL_S = 0.05
@@ -147,6 +148,14 @@ class TritonPool:
                     raise
             if on_progress is not None:
                 on_progress(Progress(0, inputs.num_inference_steps, None))
+
+    @property
+    def max_tile(self) -> int:
+        """Latent pixels, the largest height and width that the served model takes in one piece.
+
+        Known from the first picture on, as is that a Triton serves.
+        """
+        return next((triton.client.max_tile for triton in self.ready()), MAX_TILE)
 
     async def denoise_limits(self) -> DenoiseLimits:
         """Of a Triton that serves; all have one repository. Raises NotReady or TritonFailed."""

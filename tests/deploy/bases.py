@@ -18,6 +18,7 @@ from tests.deploy.dockerfile import DOCKER, ROOT, pins
 
 UBUNTU = "noble"
 PACKAGES = "python3.12,python3.12-venv,python3-pip,libpython3.12t64,curl,ca-certificates,binutils"
+ENTRYPOINT = "nvidia_entrypoint.sh"  # of /opt/nvidia; NVIDIA's prepares more than this one
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON = "docker.io/library/python:3.12-slim-bookworm"
@@ -61,6 +62,7 @@ def nvidia_base(containers: Containers) -> None:
             TENSORRT,
             PYTHON,
             (cuda_libraries(containers.folder / "cuda"), "/usr/local/cuda/lib64"),
+            (entrypoint(containers.folder / "nvidia"), "/opt/nvidia"),
             LD_LIBRARY_PATH="/usr/local/cuda/lib64",
         )
     if not containers.has(TRITON):
@@ -73,6 +75,15 @@ def nvidia_base(containers: Containers) -> None:
             PATH=f"/opt/tritonserver/bin:{PATH}",
             LD_LIBRARY_PATH="/opt/tritonserver/libraries:/usr/local/cuda/lib64",
         )
+
+
+def entrypoint(folder: Path) -> Path:
+    """A folder with a script that becomes what its arguments say, as NVIDIA's does in the end."""
+    folder.mkdir(exist_ok=True)
+    script = folder / ENTRYPOINT
+    script.write_text('#!/bin/bash\nexec "$@"\n')
+    script.chmod(0o755)
+    return folder
 
 
 def cuda_libraries(folder: Path) -> Path:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gateway.settings import Settings
-from tests.deploy.chart import CHART, Object, find, pod_of, render
+from tests.deploy.chart import CHART, Object, find, helm, pod_of, render
 from tests.deploy.dockerfile import DOCKER
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -20,7 +20,7 @@ STORE = {"source": "objectStore", "objectStore": {"url": "s3://models/x4"}}
 # folder, which several pods do not share.
 NOT_VALUES = {
     *("HOST", "PORT", "TRITON_URL", "AUTH_TOKEN", "MEDIA_DIR", "MEDIA_URL", "MEDIA_KEY"),
-    *("MEMORY_BUDGET_MB", "MAX_TILE", "AWS_ENDPOINT_URL"),  # Triton's, and of the values' `aws`
+    *("MEMORY_BUDGET_MB", "AWS_ENDPOINT_URL"),  # Triton's, and of the values' `aws`
     "CORS_ORIGINS",  # of a gateway whose own page is not enough; `gateway.extraEnv` has it
 }
 KINDS = {"integer": int, "number": float, "string": str}
@@ -29,7 +29,7 @@ KINDS = {"integer": int, "number": float, "string": str}
 OTHERS = {
     "MODEL_REPOSITORY",
     "REVISION",
-    "MEMORY_BUDGET_MB",
+    *("MEMORY_BUDGET_MB", "MAX_TILE", "DECODER_MAX_TILE"),
     "STOP_TIMEOUT_S",
     "DRAIN_TIMEOUT_S",
     "AWS_ACCESS_KEY_ID",
@@ -108,6 +108,29 @@ def test_every_variable_is_read_by_somebody() -> None:
     for name, pod in pods(everything()):
         for container in containers(pod):
             assert {entry["name"] for entry in container.get("env", [])} <= known, name
+
+
+def test_nothing_takes_the_place_of_an_images_entrypoint() -> None:
+    """NVIDIA's brings CUDA's forward compatibility; a container's `command` would replace it."""
+    ours = {VALUES["triton"]["image"]["repository"]}
+    ours.add(VALUES["models"]["export"]["image"]["repository"])
+    found = [c for _, pod in pods(everything()) for c in containers(pod)]
+    of_nvidia = [c for c in found if c["image"].rpartition(":")[0].rpartition("/")[2] in ours]
+    assert {container["name"] for container in of_nvidia} == {"triton", "export"}
+    assert not [container["name"] for container in of_nvidia if "command" in container]
+
+
+def test_triton_gets_the_largest_tiles_that_are_set() -> None:
+    def environment(**triton: int) -> dict[str, str]:
+        [container, _] = pod_of(find(render(triton=triton), "Deployment", "triton"))["containers"]
+        return {entry["name"]: entry.get("value") for entry in container["env"]}
+
+    assert not {"MAX_TILE", "DECODER_MAX_TILE"} & set(environment())
+    told = environment(maxTile=512, decoderMaxTile=256)
+    assert (told["MAX_TILE"], told["DECODER_MAX_TILE"]) == ("512", "256")
+    for value in (32, 100, 2048):
+        refused = helm("template", "up", str(CHART), values={"triton": {"maxTile": value}})
+        assert "maxTile" in refused.stderr, value
 
 
 def test_the_configuration_is_one_that_the_gateway_takes(monkeypatch: pytest.MonkeyPatch) -> None:

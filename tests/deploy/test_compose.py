@@ -84,6 +84,21 @@ def test_the_gateway_gets_settings_that_it_has() -> None:
     assert environment["TRITON_URL"] == "triton:8001"
 
 
+def test_nothing_takes_the_place_of_an_images_entrypoint() -> None:
+    """NVIDIA's brings CUDA's forward compatibility; `command` is its arguments."""
+    for name in OURS:
+        assert "entrypoint" not in SERVICES[name], name
+    assert not [name for name in ("triton", "triton-cpu") if "command" in SERVICES[name]]
+
+
+def test_triton_gets_the_largest_tiles() -> None:
+    """Empty, as they are by default, means unset."""
+    for name in ("triton", "triton-cpu"):
+        environment = SERVICES[name]["environment"]
+        for key in ("MAX_TILE", "DECODER_MAX_TILE"):
+            assert environment[key] == f"${{{key}:-}}"
+
+
 def test_an_export_is_of_an_id_or_of_a_folder() -> None:
     """A folder has no revision; export.sh leaves an empty one out."""
     for name in ("export", "export-cpu"):

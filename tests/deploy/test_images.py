@@ -1,5 +1,6 @@
 """The images, as far as they can be held to their word without a container engine."""
 
+import json
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ LOCKS = sorted(ROOT.glob("requirements*.txt"))
 # python:3.12-slim-bookworm as `docker images` shows it, and the most that the image may take, 10^6
 # bytes.
 BASE_MB, LIMIT_MB = 125, 400
+ENTRYPOINT = "/opt/nvidia/nvidia_entrypoint.sh"
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
@@ -141,6 +143,15 @@ def test_what_runs_has_nothing_that_only_tests_need() -> None:
 def test_the_gateway_has_no_torch() -> None:
     packages = set(pins(DOCKER / "requirements-gateway.txt"))
     assert not packages & {"torch", "diffusers", "transformers", "onnxruntime", "triton"}
+
+
+@pytest.mark.parametrize(("name", "script"), [("triton", "serve.sh"), ("export", "export.sh")])
+def test_nvidias_entrypoint_comes_first(name: str, script: str) -> None:
+    """It brings CUDA's forward compatibility; one that is missing there ends the build."""
+    steps = instructions(DOCKER / f"{name}.Dockerfile")
+    [entrypoint] = [json.loads(text) for step, text in steps if step == "ENTRYPOINT"]
+    assert entrypoint == [ENTRYPOINT, f"/opt/upscale/{script}"]
+    assert ("RUN", f'["test", "-x", "{ENTRYPOINT}"]') in steps
 
 
 NVIDIA_LACKS = {"nvidia-cufile", "nvidia-cusparselt-cu13", "nvidia-nvshmem-cu13"}

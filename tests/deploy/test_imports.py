@@ -10,7 +10,7 @@ import pytest
 
 from tests.deploy.dockerfile import ROOT, pins
 
-PACKAGES = ("cli", "client", "embedded", "export", "gateway", "stages")
+PACKAGES = ("cli", "client", "doctor", "embedded", "export", "gateway", "stages")
 FILES = sorted(
     path for folder in (*PACKAGES, "model_repository") for path in (ROOT / folder).rglob("*.py")
 )

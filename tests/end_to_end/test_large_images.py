@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -63,6 +64,9 @@ def test_tiles_follow_the_setting(
         before = [server.counts(engine)[0] for engine in ("unet", "vae_decoder")]
         picture = pixels_of(server.upscale(file_of(image), **fields))
         after = [server.counts(engine)[0] for engine in ("unet", "vae_decoder")]
+        size = {"width": 176, "height": 168, "num_inference_steps": 3, "guidance_scale": 1}
+        estimate = httpx.post(f"{server.url}/estimate", json=size, trust_env=False).json()
+    assert estimate["unet_rows"] == 3, "denoise tells the gateway"
     assert np.subtract(after, before).tolist() == [3, 1]
     assert np.abs(picture.astype(int) - np.asarray(output.images[0])).max() <= 1
 

@@ -44,9 +44,17 @@ def test_profiles_move_the_axes_that_are_free_in_the_graph(
 
 def test_the_last_profile_takes_every_tile(checkpoint: Checkpoint) -> None:
     unet = next(network for network in NETWORKS if network.name == "unet")
-    smallest, _, largest = profiles(unet, checkpoint, 16)[-1].shapes["sample"]
+    smallest, usual, largest = profiles(unet, checkpoint, 16)[-1].shapes["sample"]
     assert smallest == [1, 7, 8, 8]
+    assert usual == [2, 7, 128, 128]
     assert largest == [16, 7, MAX_TILE, MAX_TILE]
+
+
+def test_a_full_batch_has_a_profile_of_its_own(checkpoint: Checkpoint) -> None:
+    unet = next(network for network in NETWORKS if network.name == "unet")
+    smallest, usual, largest = profiles(unet, checkpoint, 16)[0].shapes["sample"]
+    assert (smallest, usual, largest) == ([1, 7, 8, 8], [16, 7, 128, 128], [16, 7, 128, 128])
+    assert len(profiles(unet, checkpoint, 1)) == 1, "alone is full"
 
 
 def test_a_plan_is_built_without_tf32(

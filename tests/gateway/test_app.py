@@ -42,6 +42,7 @@ class FakeTriton:
         self.is_frozen = False
         self.holds_requests = False  # but not trials
         self.is_closed = False
+        self.max_tile = 160
         self.at_once = self.most_at_once = 0
 
     async def close(self) -> None:

@@ -129,6 +129,7 @@ def test_denoise_answers_with_latents_and_what_decode_needs(
     assert answer.arrays["latents"].shape == (4, 16, 24)
     assert answer.arrays["image_size"].tolist() == [16, 24]
     assert answer.arrays["safety_check"].tolist() == [False]
+    assert answer.arrays["max_tile"].tolist() == [160]
     assert last is None
 
 

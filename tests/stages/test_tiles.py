@@ -1,9 +1,10 @@
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stages.tiles import MAX_TILE, OVERLAP, checked_max_tile, spans
+from stages.tiles import MAX_TILE, OVERLAP, checked_max_tile, refuse_past_plan, spans
 
 
 @pytest.mark.parametrize("total", [8, MAX_TILE - 8, MAX_TILE])
@@ -65,3 +66,11 @@ def test_a_step_between_tiles_becomes_a_smooth_ramp() -> None:
     assert values[-1] == 1
     assert (np.diff(values) >= 0).all()
     assert np.diff(values).max() < 2 / (4 * OVERLAP)
+
+
+def test_a_tile_past_the_profiles_of_a_plan_is_refused(tmp_path: Path) -> None:
+    refuse_past_plan("MAX_TILE", 512, tmp_path)
+    (tmp_path / "model.plan").touch()
+    refuse_past_plan("MAX_TILE", MAX_TILE, tmp_path)
+    with pytest.raises(ValueError, match=f"MAX_TILE=512: the TensorRT plan .* most {MAX_TILE}"):
+        refuse_past_plan("MAX_TILE", 512, tmp_path)

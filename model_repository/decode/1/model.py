@@ -17,7 +17,7 @@ from stages.clip_pixels import ClipPixels
 from stages.errors import NoSafetyChecker
 from stages.limits import SCALE
 from stages.mosaic import Mosaic
-from stages.tiles import checked_max_tile
+from stages.tiles import checked_max_tile, refuse_past_plan
 from stages.triton_errors import error_response
 
 
@@ -27,6 +27,8 @@ class TritonPythonModel:
         self.batch_size = int(parameters["vae_batch_size"]["string_value"])
         value = os.environ.get("DECODER_MAX_TILE") or parameters["max_tile"]["string_value"]
         self.max_tile = checked_max_tile("DECODER_MAX_TILE", value)
+        decoder_folder = Path(__file__).parents[2] / "vae_decoder" / "1"
+        refuse_past_plan("DECODER_MAX_TILE", self.max_tile, decoder_folder)
         self.clip_pixels: ClipPixels | None = None
         if parameters["safety_checker"]["string_value"] != "none":
             path = Path(__file__).parent / "preprocessor_config.json"

@@ -20,6 +20,7 @@ from stages.loop import DenoiseLoop
 from stages.preview import Preview
 from stages.request import Request
 from stages.schedules import Schedules
+from stages.tiles import refuse_past_plan
 from stages.triton_caller import TritonCaller
 from stages.triton_metrics import Metrics
 from stages.unet import load_unet, max_tile_of, read_device
@@ -41,6 +42,7 @@ class TritonPythonModel:
         unet = load_unet(unet_folder, wanted, parameters["unet"])
         value = os.environ.get("MAX_TILE") or parameters["max_tile"]
         self.max_tile = max_tile_of(value, unet_folder, unet.device)
+        refuse_past_plan("MAX_TILE", self.max_tile, unet_folder)
 
         def start_job(job: Job) -> None:
             job.start(

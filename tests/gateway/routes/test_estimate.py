@@ -50,6 +50,17 @@ def test_what_is_known_without_a_picture() -> None:
     run(use)
 
 
+def test_tiles_are_those_of_the_served_model() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        assert (await estimate(client, width=256, height=256))["tiles"] == 4
+        triton.max_tile = 256
+        whole = await estimate(client, width=256, height=256)
+        assert (whole["tiles"], whole["tile_pixels"]) == (1, 256 * 256)
+
+    run(use)
+
+
 def test_after_the_first_picture_seconds_are_known_and_who_watches_is_told() -> None:
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()
