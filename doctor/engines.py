@@ -86,12 +86,14 @@ def run_engine(repository: Path, name: str, engine: str, device: str) -> Ran:
     """
     network = next(network for network in NETWORKS if network.name == name)
     folder = repository / name / "1"
+    if device != "cpu":
+        torch.cuda.set_device(device)  # TensorRT takes the current one
     free_before = free_bytes(device)
     began = time.perf_counter()
     if engine == "tensorrt":
         plan = load_tensorrt(network, folder / "model.plan")
         run: Callable[[dict[str, torch.Tensor]], Any] = plan
-        where = "cuda:0"  # as load_tensorrt takes the first that is visible
+        where = device
     else:
         found = find_engine(folder, device, [network.output])
         if found is None:

@@ -18,7 +18,7 @@ from PIL import Image
 from doctor.apart import Failed, apart
 from doctor.device import visible_devices
 from doctor.finding import Finding, good, unchecked, wrong
-from gateway.errors import TritonFailed
+from gateway.errors import TritonFailed, TritonRefused
 from gateway.triton.client import TritonClient, UpscaleInputs
 from stages.machine import MANIFEST, is_verified_on_cpu
 
@@ -73,7 +73,9 @@ def served_picture(repository: Path, device: str) -> NDArray[np.uint8]:
         try:
             picture = asyncio.run(_picture_of(triton.url, lambda: triton.ended() is None))
         except TritonFailed as error:
-            raise triton.failure() from error
+            if triton.ended() is not None:
+                raise triton.failure() from error
+            raise RuntimeError(error.__cause__) from error  # in Triton's words
     Path(log).unlink()  # kept when something went wrong
     return picture
 
@@ -95,10 +97,10 @@ async def _picture_of(url: str, is_running: Callable[[], bool]) -> NDArray[np.ui
         while True:
             try:
                 return (await client.upscale(inputs, REQUEST_TIMEOUT_S)).image
-            except TritonFailed:
+            except TritonRefused:  # it is loading
                 if time.monotonic() > deadline or not is_running():
                     raise
-            await asyncio.sleep(START_INTERVAL_S)  # it is loading
+            await asyncio.sleep(START_INTERVAL_S)
     finally:
         await client.close()
 

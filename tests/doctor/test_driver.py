@@ -29,9 +29,10 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
     def answering(name: str) -> object:
         def answer(*_: object) -> object:
-            if isinstance(answers[name], Exception):
-                raise answers[name]
-            return answers[name]
+            given = answers[name]
+            if isinstance(given, Exception):
+                raise given
+            return given
 
         return answer
 

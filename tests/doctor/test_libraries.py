@@ -1,5 +1,8 @@
 """Packages against the versions that are asked for."""
 
+from importlib.metadata import PackageNotFoundError
+
+import onnxruntime
 import pytest
 
 from doctor import libraries
@@ -30,7 +33,7 @@ def test_what_does_not_fit_is_named(requirement: str, words: str) -> None:
 def test_onnxruntime_gpu_takes_the_place_of_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(name: str) -> str:
         if name != "onnxruntime-gpu":
-            raise libraries.PackageNotFoundError
+            raise PackageNotFoundError
         return "1.32.0"
 
     monkeypatch.setattr(libraries, "version", version)
@@ -42,7 +45,7 @@ def test_libraries_without_cuda_are_wrong_for_a_gpu(
     device: str, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.version.cuda", None)
-    monkeypatch.setattr(libraries.onnxruntime, "get_available_providers", lambda: ["CPU"])
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPU"])
     for found in (look_at_torch(device), look_at_onnxruntime(device)):
         assert found.state == state
         assert "has no CUDA" in found.sentence
@@ -52,6 +55,6 @@ def test_libraries_with_cuda_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.version.cuda", "13.0")
     monkeypatch.setattr("torch.backends.cudnn.version", lambda: 91300)
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(libraries.onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
     assert "CUDA 13.0, cuDNN 91300" in look_at_torch("cuda:0").sentence
     assert look_at_onnxruntime("cuda:0").state == State.GOOD
