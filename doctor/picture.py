@@ -75,7 +75,7 @@ def served_picture(repository: Path, device: str) -> NDArray[np.uint8]:
         except TritonFailed as error:
             if triton.ended() is not None:
                 raise triton.failure() from error
-            raise RuntimeError(error.__cause__) from error  # in Triton's words
+            raise RuntimeError(f"{error.__cause__} (Triton's log is {log})") from error
     Path(log).unlink()  # kept when something went wrong
     return picture
 

@@ -1,13 +1,17 @@
 """One picture against diffusers'; tests/cli/test_doctor.py makes a real one."""
 
+import os
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
 
 from doctor import picture
 from doctor.finding import State
-from doctor.picture import compare, look_at_picture, psnr
+from doctor.picture import compare, look_at_picture, psnr, served_picture
+from gateway.errors import TritonFailed, TritonRefused
+from gateway.triton.client import Upscaled, UpscaleInputs
 
 PICTURE = np.full((4, 4, 3), 100, np.uint8)
 
@@ -50,3 +54,77 @@ def test_a_server_that_would_take_the_cpu_is_told(
 def test_pictures_are_compared() -> None:
     assert psnr(PICTURE, PICTURE) == float("inf")
     assert psnr(PICTURE, PICTURE + np.uint8(1)) == pytest.approx(48.13, abs=0.01)
+
+
+class FakeTriton:
+    """A server that refuses calls while it loads; `answers` are what the calls come to."""
+
+    answers: list[Exception | None]
+    status: int | None
+    log: Path
+
+    def __init__(self, _: Path, log: Path) -> None:
+        FakeTriton.log = log
+        self.url = "nowhere:1"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ended(self) -> int | None:
+        return self.status
+
+    def failure(self) -> RuntimeError:
+        return RuntimeError(f"Triton ended with status {self.status}")
+
+
+class FakeClient:
+    def __init__(self, url: str) -> None:
+        assert url == "nowhere:1"
+
+    async def upscale(self, inputs: UpscaleInputs, timeout_s: float) -> Upscaled:
+        answer = FakeTriton.answers.pop(0)
+        if answer is not None:
+            raise answer
+        assert inputs.image.shape == (picture.SIDE, picture.SIDE, 3)
+        return Upscaled(PICTURE, nsfw=False)
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def triton(monkeypatch: pytest.MonkeyPatch) -> type[FakeTriton]:
+    monkeypatch.setattr("embedded.triton.Triton", FakeTriton)
+    monkeypatch.setattr(picture, "TritonClient", FakeClient)
+    monkeypatch.setattr(picture, "START_INTERVAL_S", 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    FakeTriton.answers, FakeTriton.status = [], None
+    return FakeTriton
+
+
+def test_a_server_that_loads_is_waited_for(triton: type[FakeTriton], tmp_path: Path) -> None:
+    triton.answers = [TritonRefused(), TritonRefused(), None]
+    assert served_picture(tmp_path, "cuda:1") is PICTURE
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5", "it sees the GPU that was asked for, alone"
+    assert not triton.log.exists()
+
+
+def test_a_stage_that_fails_is_told_at_once_in_its_words(
+    triton: type[FakeTriton], tmp_path: Path
+) -> None:
+    failed = TritonFailed()
+    failed.__cause__ = RuntimeError("CUDA error: no kernel image is available")
+    triton.answers = [failed]
+    with pytest.raises(RuntimeError, match="no kernel image is available"):
+        served_picture(tmp_path, "cpu")
+    triton.log.unlink()  # kept for who looks
+
+
+def test_a_server_that_ends_is_not_waited_for(triton: type[FakeTriton], tmp_path: Path) -> None:
+    triton.answers, triton.status = [TritonRefused()], 1
+    with pytest.raises(RuntimeError, match="Triton ended with status 1"):
+        served_picture(tmp_path, "cpu")
+    triton.log.unlink()
