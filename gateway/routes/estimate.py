@@ -127,7 +127,7 @@ def why_not(
         capacity.check()
         if seconds is not None and seconds > settings.request_timeout_s:
             raise RequestTimeout(settings.request_timeout_s)
-    except (UpscaleError, StageError) as error:
+    except (UpscaleError, StageError, ValueError) as error:  # the last: this budget is not Triton's
         is_busy = isinstance(error, InsufficientCapacity)
         return f"{NO_CAPACITY}: {error}" if is_busy else str(error)
     return None

@@ -57,6 +57,8 @@ def test_tiles_are_those_of_the_served_model() -> None:
         triton.max_tile = 256
         whole = await estimate(client, width=256, height=256)
         assert (whole["tiles"], whole["tile_pixels"]) == (1, 256 * 256)
+        triton.max_tile = 1024  # which a Triton of more memory takes
+        assert "MEMORY_BUDGET_MB=512" in (await estimate(client))["reason"]
 
     run(use)
 
