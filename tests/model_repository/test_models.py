@@ -1,6 +1,9 @@
 """The three stages as Triton calls them: every request gets an answer, whatever happens."""
 
+import json
+from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -164,3 +167,28 @@ def test_denoise_ends_its_loop_and_its_metrics(monkeypatch: pytest.MonkeyPatch) 
         setattr(model, part, stand_in)
     model.finalize()
     assert ended == ["loop.stop", "metrics.close"]
+
+
+def test_a_plan_bounds_the_tiles_of_both_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stages do not start with larger ones."""
+    parameters = {"vae_batch_size": "4", "safety_checker": "none", "max_noise_level": "350"}
+    parameters |= {"max_tile": "160", "device": "cpu", "unet": "denoise"}
+    config = {
+        "parameters": {key: {"string_value": value} for key, value in parameters.items()},
+        "input": [{"name": "prompt_embeds", "dims": [77, 6]}],
+    }
+
+    def refuse(name: str, max_tile: int, folder: Path) -> None:
+        raise ValueError(f"{name} {max_tile} {folder.parent.name}/{folder.name}")
+
+    for stage, engine, name in (
+        ("denoise", "unet", "MAX_TILE"),
+        ("decode", "vae_decoder", "DECODER_MAX_TILE"),
+    ):
+        monkeypatch.setenv(name, "512")
+        module = load_model(stage, monkeypatch)
+        monkeypatch.setattr(module, "refuse_past_plan", refuse)
+        for unused in ("Schedules", "load_unet"):
+            monkeypatch.setattr(module, unused, MagicMock(), raising=False)
+        with pytest.raises(ValueError, match=f"^{name} 512 {engine}/1$"):
+            module.TritonPythonModel().initialize({"model_config": json.dumps(config)})
