@@ -19,7 +19,7 @@ from doctor.apart import Failed, apart
 from doctor.device import visible_devices
 from doctor.finding import Finding, good, unchecked, wrong
 from gateway.errors import TritonFailed, TritonRefused
-from gateway.triton.client import TritonClient, UpscaleInputs
+from gateway.triton.client import ServedModel, TritonClient, UpscaleInputs
 from stages.machine import MANIFEST, is_verified_on_cpu
 
 SUBJECT = "picture"
@@ -82,7 +82,24 @@ def served_picture(repository: Path, device: str) -> NDArray[np.uint8]:
 
 async def _picture_of(url: str, is_running: Callable[[], bool]) -> NDArray[np.uint8]:
     client = TritonClient(url)
-    inputs = UpscaleInputs(
+    deadline = time.monotonic() + START_TIMEOUT_S
+    try:
+        while True:
+            try:
+                inputs = inputs_of(await client.served_model())
+                return (await client.upscale(inputs, REQUEST_TIMEOUT_S)).image
+            except TritonRefused:  # it is loading
+                if time.monotonic() > deadline or not is_running():
+                    raise
+            await asyncio.sleep(START_INTERVAL_S)
+    finally:
+        await client.close()
+
+
+def inputs_of(model: ServedModel) -> UpscaleInputs:
+    """The request, as the gateway sends it."""
+    return UpscaleInputs(
+        model=model,
         image=np.asarray(blots()),
         prompt=PROMPT,
         negative_prompt="",
@@ -92,17 +109,6 @@ async def _picture_of(url: str, is_running: Callable[[], bool]) -> NDArray[np.ui
         noise_level=NOISE_LEVEL,
         safety_check=False,
     )
-    deadline = time.monotonic() + START_TIMEOUT_S
-    try:
-        while True:
-            try:
-                return (await client.upscale(inputs, REQUEST_TIMEOUT_S)).image
-            except TritonRefused:  # it is loading
-                if time.monotonic() > deadline or not is_running():
-                    raise
-            await asyncio.sleep(START_INTERVAL_S)
-    finally:
-        await client.close()
 
 
 def diffusers_picture(model: Path, device: str, *, is_exact: bool) -> NDArray[np.uint8]:

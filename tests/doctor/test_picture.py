@@ -11,7 +11,8 @@ from doctor import picture
 from doctor.finding import State
 from doctor.picture import compare, look_at_picture, psnr, served_picture
 from gateway.errors import TritonFailed, TritonRefused
-from gateway.triton.client import Upscaled, UpscaleInputs
+from gateway.triton.client import ServedModel, Upscaled, UpscaleInputs
+from tests.gateway.test_app import MODEL
 
 PICTURE = np.full((4, 4, 3), 100, np.uint8)
 
@@ -83,6 +84,9 @@ class FakeTriton:
 class FakeClient:
     def __init__(self, url: str) -> None:
         assert url == "nowhere:1"
+
+    async def served_model(self) -> ServedModel:
+        return MODEL
 
     async def upscale(self, inputs: UpscaleInputs, timeout_s: float) -> Upscaled:
         answer = FakeTriton.answers.pop(0)
