@@ -12,6 +12,8 @@ from export.checkpoint import Checkpoint
 from export.errors import ExportError
 from export.exactness import EXPORT_SIZE, Run, seeded_inputs
 from export.networks import Inputs, Network
+from export.onnx_attention import TRANSLATIONS
+from export.static_shapes import make_shapes_static
 from stages.engines import OnnxEngine
 
 OPSET = 20
@@ -38,8 +40,10 @@ def export_onnx(network: Network, module: nn.Module, checkpoint: Checkpoint, pat
             output_names=[network.output],
             verbose=False,
             optimize=True,
+            custom_translation_table=TRANSLATIONS,
         )
     assert program is not None
+    make_shapes_static(program.model)
     size = sum(p.numel() * p.element_size() for p in module.parameters())
     program.save(path, external_data=size > MAX_INLINE_BYTES)
     del program
