@@ -11,17 +11,15 @@ import torch
 import triton_python_backend_utils as pb_utils
 from torch.utils.dlpack import from_dlpack
 
+from stages import gpu_memory
 from stages.bls import call_model
 from stages.engines import PACKAGE, AotiEngine, Engine, find_engine
-from stages.errors import EngineFailed
+from stages.errors import engine_error
 from stages.gpu import gpu_refusal
 from stages.machine import machine_refusal
 from stages.tiles import MAX_TILE, checked_max_tile
 
 OUTPUT = "out_sample"
-# Of the largest tile, by a GPU's memory; assumed, not measured on a GPU yet. A call has as many
-# pixels whatever the tiles, but for one that takes more by itself.
-MAX_TILES = ((40e9, 512), (20e9, 256))  # at least so many bytes, latent pixels
 logger = logging.getLogger("denoise")
 
 
@@ -70,8 +68,17 @@ def max_tile_of(value: str, folder: Path, device: torch.device) -> int:
         return checked_max_tile("MAX_TILE", value)
     if device.type != "cuda" or (folder / "model.plan").is_file():
         return MAX_TILE
-    memory = torch.cuda.get_device_properties(device).total_memory
-    return next((tile for least, tile in MAX_TILES if memory >= least), MAX_TILE)
+    return gpu_memory.max_tile(memory_of(device))
+
+
+def rows_at_once(most: int, device: torch.device) -> int:
+    """Rows of a UNet call: as the configuration has it, on a GPU no more than fit."""
+    return gpu_memory.unet_rows(memory_of(device), most) if device.type == "cuda" else most
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of a GPU, all of them."""
+    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def own_engine(folder: Path, device: str) -> Engine | None:
@@ -95,7 +102,9 @@ class OwnUNet:
         try:
             [out_sample] = self._engine(inputs)
         except Exception as error:  # the libraries' exceptions share no class of their own
-            raise EngineFailed(f"unet: {error}") from error
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()  # what PyTorch keeps, ONNX Runtime may need
+            raise engine_error("unet", error) from error
         return torch.as_tensor(out_sample, device=self.device)
 
 

@@ -22,7 +22,7 @@ from stages.request import Request
 from stages.schedules import Schedules
 from stages.triton_caller import TritonCaller
 from stages.triton_metrics import Metrics
-from stages.unet import load_unet, max_tile_of, read_device
+from stages.unet import load_unet, max_tile_of, read_device, rows_at_once
 
 
 class TritonPythonModel:
@@ -54,7 +54,7 @@ class TritonPythonModel:
         self.loop = DenoiseLoop(
             unet,
             start_job,
-            unet_batch_size=int(parameters["unet_batch_size"]),
+            unet_batch_size=rows_at_once(int(parameters["unet_batch_size"]), unet.device),
             admission=Admission(
                 max_active=int(parameters["max_active"]),
                 memory_budget_mb=read_memory_budget(parameters["memory_budget_mb"]),
@@ -64,6 +64,7 @@ class TritonPythonModel:
             max_waiting=int(parameters["max_waiting"]),
             on_round=self.metrics.publish,
             starter=ThreadPoolExecutor(1, "denoise-start"),
+            reporter=ThreadPoolExecutor(1, "denoise-report"),
         )
         self.loop.start()
 
