@@ -1,9 +1,9 @@
 """How a GPU's memory is shared out: how large and how many tiles go in one call.
 
-Half of it is for a call of the UNet and a quarter for one of the decoder, which run beside each
-other; the rest is for weights, 5 GB in float32, for CUDA itself and for the jobs' latents. What
-counts is the whole card and not what happens to be free: tiles decide pixels, so the same request
-has to get the same ones every day.
+A quarter each is for a call of the UNet, for its CUDA graphs and for a call of the decoder, which
+runs beside it; the rest is for weights, 5 GB in float32, for CUDA itself and for the jobs' latents.
+What counts is the whole card and not what happens to be free: tiles decide pixels, so the same
+request has to get the same ones every day.
 
 A call's need is what eager PyTorch holds at most beside the weights of the x4 upscaler, in float32
 and with every attention score in memory; tests/stages/test_gpu_memory.py counts it. An engine that
@@ -13,7 +13,7 @@ fuses, or computes in 16 bits, needs less.
 from stages.batching import ROW_PIXELS
 from stages.tiles import MAX_TILE
 
-UNET_SHARE, DECODER_SHARE = 0.5, 0.25
+UNET_SHARE = GRAPHS_SHARE = DECODER_SHARE = 0.25
 LARGER_TILES = (512, 256)  # latent pixels, of those that are tried
 GUIDED_ROWS = 2
 
@@ -49,3 +49,8 @@ def decoder_tiles(memory: int, side: int, has_attention: bool, most: int) -> int
     """Tiles of side x side latents in a call of the decoder, at most `most`; one goes always."""
     room = int(DECODER_SHARE * memory)
     return max(1, min(most, room // decoder_bytes(1, side**2, has_attention)))
+
+
+def graphs_bytes(memory: int) -> int:
+    """Of all CUDA graphs together."""
+    return int(GRAPHS_SHARE * memory)

@@ -12,7 +12,14 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from stages.gpu_memory import decoder_bytes, decoder_tiles, max_tile, unet_bytes, unet_rows
+from stages.gpu_memory import (
+    decoder_bytes,
+    decoder_tiles,
+    graphs_bytes,
+    max_tile,
+    unet_bytes,
+    unet_rows,
+)
 from stages.tiles import MAX_TILE
 
 UNET: dict[str, Any] = {
@@ -71,7 +78,7 @@ def made(kind: Any, has_attention: bool = True) -> Any:
             module = UNet2DConditionModel(**UNET)
         else:
             module = AutoencoderKL(**VAE, mid_block_add_attention=has_attention)
-    module.set_attn_processor(AttnProcessor())  # type: ignore[no-untyped-call]
+    module.set_attn_processor(AttnProcessor())
     return module.eval().requires_grad_(False)
 
 
@@ -101,7 +108,7 @@ def test_a_call_of_the_decoder_holds_what_is_planned(side: int, has_attention: b
 
 @pytest.mark.parametrize(
     ("memory", "tile", "rows", "tiles"),
-    [(80e9, 512, 16, 4), (24e9, 512, 16, 2), (16e9, 256, 16, 1), (4e9, MAX_TILE, 7, 1)],
+    [(80e9, 512, 16, 4), (24e9, 256, 16, 2), (16e9, 256, 15, 1), (4e9, MAX_TILE, 3, 1)],
 )
 def test_what_follows_from_a_gpus_memory(memory: float, tile: int, rows: int, tiles: int) -> None:
     size = int(memory)
@@ -116,4 +123,4 @@ def test_both_calls_and_the_weights_fit_beside_each_other(memory: float) -> None
     calls = (unet_bytes(2, max_tile(size) ** 2), unet_bytes(unet_rows(size, 16), 128 * 128))
     decoder = decoder_bytes(decoder_tiles(size, 128, has_attention=True, most=4), 128**2, True)
     weights = 3e9  # of all four, the UNet and the text encoder in float16
-    assert max(calls) + decoder + weights <= memory
+    assert max(calls) + graphs_bytes(size) + decoder + weights <= memory

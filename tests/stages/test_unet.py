@@ -163,7 +163,7 @@ def test_the_cpu_never_takes_the_place_of_a_gpu_that_is_here(
     assert unet.read_device("cpu") == "cpu", "which somebody asks for"
 
 
-@pytest.mark.parametrize(("memory", "expected"), [(80e9, 512), (16e9, 256), (4e9, MAX_TILE)])
+@pytest.mark.parametrize(("memory", "expected"), [(80e9, 512), (24e9, 256), (4e9, MAX_TILE)])
 def test_the_largest_tile_goes_by_the_gpus_memory(
     unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, expected: int
 ) -> None:
@@ -177,7 +177,7 @@ def test_the_largest_tile_goes_by_the_gpus_memory(
     assert unet.max_tile_of("auto", tmp_path, gpu) == MAX_TILE, "its profiles end there"
 
 
-@pytest.mark.parametrize(("memory", "rows"), [(80e9, 16), (4e9, 7)])
+@pytest.mark.parametrize(("memory", "rows"), [(80e9, 16), (4e9, 3)])
 def test_a_call_has_as_many_rows_as_a_gpu_has_memory_for(
     unet: Any, monkeypatch: pytest.MonkeyPatch, memory: float, rows: int
 ) -> None:
@@ -185,3 +185,60 @@ def test_a_call_has_as_many_rows_as_a_gpu_has_memory_for(
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     assert unet.rows_at_once(16, torch.device("cuda:0")) == rows
     assert unet.rows_at_once(16, torch.device("cpu")) == 16
+
+
+@pytest.mark.parametrize(("cuda_graphs", "wrapped"), [("auto", True), ("off", False)])
+def test_calls_on_a_gpu_may_be_graphs(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cuda_graphs: str, wrapped: bool
+) -> None:
+    properties = type("Properties", (), {"total_memory": int(80e9)})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    captured: list[int] = []
+
+    class Graph:
+        nbytes = 1
+
+        def __init__(self, engine: Any, inputs: dict[str, Any]) -> None:
+            captured.append(len(inputs["sample"]))
+
+        def __call__(self, inputs: dict[str, Any]) -> Any:
+            return 2 * inputs["sample"]
+
+    class OnGpu(FakeEngine):
+        stream = None
+
+    monkeypatch.setattr(unet, "CudaGraph", Graph)
+    monkeypatch.setattr(unet, "find_engine", lambda *_: OnGpu("meta"))
+    loaded = unet.load_unet(tmp_path, "cuda:0", "denoise", cuda_graphs)
+    for _ in range(3):
+        sample = torch.ones(3, 7, 8, 8, device="meta")
+        assert loaded({"sample": sample}).shape == sample.shape
+    assert captured == ([4] if wrapped else [])
+
+
+def test_on_a_cpu_nothing_is_padded_or_captured(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = FakeEngine("cpu")
+    monkeypatch.setattr(unet, "find_engine", lambda *_: engine)
+    loaded = unet.load_unet(tmp_path, "cpu", "denoise", "auto")
+    assert loaded._engine is engine
+    with pytest.raises(ValueError, match='cuda_graphs of denoise is on: it must be "auto" or "off'):
+        unet.load_unet(tmp_path, "cpu", "denoise", "on")
+
+
+def test_a_plan_of_another_tensorrt_is_not_loaded(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """But by Triton's own backend, where this Python has no TensorRT at all."""
+    folder = tmp_path / "unet" / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.plan").touch()
+    engines = {"unet": {"engine": "tensorrt", "machine": {"tensorrt": "11.0", "gpu": "H100"}}}
+    manifest = {"command": "upscale export", "engines": engines}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "tensorrt" or None)
+    with pytest.raises(TritonModelException, match="made for gpu H100"):
+        unet.load_unet(folder, "cuda:0", "denoise")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert isinstance(unet.load_unet(folder, "cuda:0", "denoise"), unet.BlsUNet)

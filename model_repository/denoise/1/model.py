@@ -38,7 +38,7 @@ class TritonPythonModel:
         schedules = Schedules(folder / "schedules.npz")
         wanted = read_device(parameters["device"])
         unet_folder = folder.parents[1] / "unet" / "1"
-        unet = load_unet(unet_folder, wanted, parameters["unet"])
+        unet = load_unet(unet_folder, wanted, parameters["unet"], parameters["cuda_graphs"])
         value = os.environ.get("MAX_TILE") or parameters["max_tile"]
         self.max_tile = max_tile_of(value, unet_folder, unet.device)
 
