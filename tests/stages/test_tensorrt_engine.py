@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from stages.engines import DeviceUnavailable, find_engine
-from stages.tensorrt_engine import TensorRtEngine, nearest_profile
+from stages.tensorrt_engine import Profile, TensorRtEngine, nearest_profile
 
-SMALL = {"sample": ((1, 7, 8, 8), (16, 7, 128, 128), (16, 7, 128, 128))}
-ANY = {"sample": ((1, 7, 8, 8), (2, 7, 128, 128), (16, 7, 160, 160))}
+SMALL: Profile = {"sample": ((1, 7, 8, 8), (16, 7, 128, 128), (16, 7, 128, 128))}
+ANY: Profile = {"sample": ((1, 7, 8, 8), (2, 7, 128, 128), (16, 7, 160, 160))}
 
 
 @pytest.mark.parametrize(
