@@ -12,7 +12,7 @@ from tests.server import Gateway, killed, png_of, wait_until
 from tests.unet_parameter import set_unet
 
 UNET = Path(__file__).with_name("unet_out_of_memory.py")
-LARGE = file_of(photograph("cat", 128, 128))
+LARGE = file_of(photograph("cat", 160, 160))
 FAILED = "The upscaling backend failed; try again."
 
 

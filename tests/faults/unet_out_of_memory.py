@@ -12,7 +12,7 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 MAX_ROWS = 4
-MAX_PIXELS = 96 * 96
+MAX_PIXELS = 128 * 128
 
 
 class TritonPythonModel:
