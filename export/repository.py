@@ -6,13 +6,14 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from rich.filesize import decimal
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
 from export.building import building
 from export.checkpoint import Checkpoint
-from export.engine_choice import Choice, Engine
+from export.engine_choice import Choice, Engine, has_gpu
 from export.engine_file import describe_engine, fit_config, write_engine
 from export.exactness import CHECK_SIZES, check_error
 from export.manifest import sums_of, tool_versions
@@ -22,6 +23,7 @@ from export.preview import write_preview
 from export.schedules import write_schedules
 from export.size import size_of
 from export.triton_config import read_config, write_config
+from stages.gpu_memory import decoder_tiles
 from stages.machine import MANIFEST
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +47,7 @@ def export_repository(
     """
     with building(output) as folder:
         copy_sources(checkpoint, folder)
-        limit_vae_batches(checkpoint, folder)
+        limit_vae_batches(checkpoint, folder, memory_of_gpu())
         engines = export_engines(checkpoint, folder, progress, choices or {})
         write_stage_files(checkpoint, folder)
         write_manifest(checkpoint, folder, engines, command)
@@ -141,18 +143,29 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
         write_config(path, config)
 
 
-def limit_vae_batches(checkpoint: Checkpoint, folder: Path) -> None:
-    """One tile a call for a decoder with attention over all latents, and none above 128 x 128.
+def memory_of_gpu() -> int | None:
+    """Bytes of the first GPU, None where engines are made for a CPU."""
+    return torch.cuda.get_device_properties(0).total_memory if has_gpu() else None
 
-    The scores of such a tile take 1 GiB.
+
+def limit_vae_batches(checkpoint: Checkpoint, folder: Path, gpu_memory: int | None) -> None:
+    """Tiles in a call of the decoder: as many as a GPU of so many bytes has memory for.
+
+    On a CPU one for a decoder with attention over all latents; and there or on a GPU none of its
+    tiles is above 128 x 128: the scores of such a one take 1 GiB.
     """
-    if not checkpoint.pipeline.vae.config.mid_block_add_attention:
-        return
+    has_attention = checkpoint.pipeline.vae.config.mid_block_add_attention
     decode, vae_decoder = (folder / name / "config.pbtxt" for name in ("decode", "vae_decoder"))
     stage, engine = read_config(decode), read_config(vae_decoder)
-    stage.parameters["vae_batch_size"].string_value = "1"
-    stage.parameters["max_tile"].string_value = "128"
-    engine.max_batch_size = 1
+    if has_attention:
+        stage.parameters["max_tile"].string_value = "128"
+    if gpu_memory is not None:
+        side = int(stage.parameters["max_tile"].string_value)
+        tiles = decoder_tiles(gpu_memory, side, has_attention, engine.max_batch_size)
+    else:
+        tiles = 1 if has_attention else engine.max_batch_size
+    stage.parameters["vae_batch_size"].string_value = str(tiles)
+    engine.max_batch_size = tiles
     write_config(decode, stage)
     write_config(vae_decoder, engine)
 

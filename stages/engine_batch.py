@@ -25,6 +25,7 @@ def responses_to(
         for request in requests
     ]
     results = run({name: join_arrays([row[name] for row in rows]) for name in inputs})
+    wait_for(results)
     responses, start = [], 0
     for row in rows:
         end = start + len(row[inputs[0]])
@@ -35,6 +36,16 @@ def responses_to(
         responses.append(pb_utils.InferenceResponse(tensors))
         start = end
     return responses
+
+
+def wait_for(results: list[Any]) -> None:
+    """Until results on a GPU are there: Triton copies them on a stream of its own."""
+    devices = {result.device for result in results if not isinstance(result, np.ndarray)}
+    if any(device.type == "cuda" for device in devices):
+        import torch  # noqa: PLC0415
+
+        for device in devices:
+            torch.cuda.synchronize(device)
 
 
 def array_of(tensor: Any) -> Any:

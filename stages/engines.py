@@ -1,16 +1,20 @@
-"""Engines by their files: `model.onnx` in ONNX Runtime, `package/` of AOTInductor.
+"""Engines by their files: `model.onnx`, `package/` of AOTInductor, `model.plan` of TensorRT.
 
 Our Python-based backends run them, denoise runs the UNet's, and the export checks them as they are
-run there. Arrays are NumPy's or torch's; on a GPU they stay there.
+run there. Arrays are NumPy's or torch's. On a GPU they stay there, and a call returns before its
+outputs are ready, as PyTorch's do: what is launched after it on PyTorch's stream finds them so.
 """
 
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from stages.tiles import PLAN
 
 Batch = dict[str, Any]
 
@@ -29,6 +33,8 @@ class Engine(Protocol):
     """A batch by input names, each [rows, ...], to the outputs, [rows, ...] too."""
 
     device: str  # where it runs and where its outputs lie: `cpu` or `cuda:0`
+    # The torch.cuda.Stream that it runs on; None on a CPU, and where it is the caller's.
+    stream: Any
 
     def __call__(self, batch: Batch) -> list[Any]: ...
 
@@ -45,7 +51,13 @@ class OnnxEngine:
 
         if device != "cpu":
             onnxruntime.preload_dlls()  # cuBLAS and cuDNN, which came as packages of their own
-        providers = providers_for(device, onnxruntime.get_available_providers())
+        available = onnxruntime.get_available_providers()
+        has_cuda = device != "cpu" and "CUDAExecutionProvider" in available
+        self.stream: Any = stream_on(device) if has_cuda else None
+        providers = providers_for(device, available, self.stream)
+        self.run_options = onnxruntime.RunOptions()
+        # Else every run waits for the device: what follows is on the same stream, or waits for it.
+        self.run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         self.session = onnxruntime.InferenceSession(path, session_options(), providers=providers)
         self.outputs = outputs
         self.device = device
@@ -72,15 +84,14 @@ class OnnxEngine:
             name: torch.as_tensor(array, device=self.device).contiguous()
             for name, array in batch.items()
         }
-        if kind == "cuda":
-            torch.cuda.synchronize(self.device)  # ONNX Runtime works on a stream of its own
         for name, tensor in tensors.items():
             dtype = np.int64 if tensor.dtype == torch.int64 else np.float32
             shape = tuple(tensor.shape)
             binding.bind_input(name, kind, int(index or 0), dtype, shape, tensor.data_ptr())
         for name in self.outputs:
             binding.bind_output(name, kind, int(index or 0))
-        self.session.run_with_iobinding(binding)
+        with in_order(self.stream):
+            self.session.run_with_iobinding(binding, self.run_options)
         return [from_dlpack(value) for value in binding.get_outputs()]
 
 
@@ -98,18 +109,19 @@ class AotiEngine:
         loader: Any = torch._C._aoti.AOTIModelPackageLoader
         compiled_for = loader.load_metadata_from_package(str(folder), "model")["AOTI_DEVICE_KEY"]
         self.device = "cpu" if compiled_for == "cpu" else device
+        self.stream = None  # it runs on the caller's
         index = -1
         if self.device != "cpu":
             index = int(device.removeprefix("cuda:"))
             torch.backends.cudnn.allow_tf32 = False  # as the export verified it
         # Unpacked, one in a file would leave its gigabytes in /tmp when this process is killed.
-        self.package = loader(str(folder), "model", False, 1, index)
+        # Single-threaded on a GPU, else it asks for events, which a CUDA graph does not record.
+        self.package = loader(str(folder), "model", self.device != "cpu", 1, index)
         # PyTorch's wrapper of a loader needs its compiler, which an image has no other use for.
         _, inputs = json.loads(self.package.get_call_spec()[0])
         self.inputs = json.loads(inputs["children_spec"][1]["context"])
 
     def __call__(self, batch: Batch) -> list[Any]:
-        """On a GPU it returns before the output is there, as PyTorch does."""
         if self.device != "cpu":
             return [self.call_package(batch)]
         return run_in_parts(batch, lambda part: [self.call_package(part).numpy()])
@@ -130,7 +142,38 @@ def find_engine(folder: Path, device: str, outputs: Sequence[str]) -> Engine | N
         return AotiEngine(folder / PACKAGE, device)
     if (folder / "model.onnx").is_file() and importlib.util.find_spec("onnxruntime"):
         return OnnxEngine(folder / "model.onnx", device, outputs)
+    if (folder / PLAN).is_file() and device != "cpu" and importlib.util.find_spec("tensorrt"):
+        from stages.tensorrt_engine import TensorRtEngine  # noqa: PLC0415 - imports torch
+
+        return TensorRtEngine(folder / PLAN, device, outputs)
     return None
+
+
+def stream_on(device: str) -> Any:
+    """A torch.cuda.Stream of an engine's own: ONNX Runtime takes PyTorch's default one for none."""
+    import torch  # noqa: PLC0415
+
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def in_order(stream: Any) -> Iterator[None]:
+    """What a block launches on a stream waits for the caller's, and the caller's then for it.
+
+    The host waits for neither. None, or the caller's own stream, needs no order.
+    """
+    if stream is None:
+        yield
+        return
+    import torch  # noqa: PLC0415
+
+    callers = torch.cuda.current_stream(stream.device)
+    if callers == stream:
+        yield
+        return
+    stream.wait_stream(callers)
+    yield
+    callers.wait_stream(stream)
 
 
 def session_options() -> Any:
@@ -145,11 +188,13 @@ def session_options() -> Any:
     return options
 
 
-def providers_for(device: str, available: list[str]) -> list[Any]:
+def providers_for(device: str, available: list[str], stream: Any = None) -> list[Any]:
     """ONNX Runtime's for a device. Raises DeviceUnavailable where its package has no CUDA.
 
     Convolutions are chosen by rule: a search would stall the first request of every size. TF32 is
     off: its 10 bits are not what fp32 promises. config.pbtxt tells Triton's own backend the same.
+    Memory grows as it is needed, not to the next power of two. stream: to run on.
+    https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html
     """
     if device == "cpu":
         return ["CPUExecutionProvider"]
@@ -162,7 +207,10 @@ def providers_for(device: str, available: list[str]) -> list[Any]:
         "device_id": device.removeprefix("cuda:"),
         "cudnn_conv_algo_search": "HEURISTIC",
         "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
     }
+    if stream is not None:
+        options["user_compute_stream"] = str(stream.cuda_stream)
     return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
 
 

@@ -12,6 +12,7 @@ StageError
   DeadlineExceeded        the caller's time was over before its job was
   Cancelled               the caller went away
   EngineFailed            an engine answered with an error
+    OutOfMemory           there was no memory for its call
 """
 
 import re
@@ -77,6 +78,12 @@ class EngineFailed(StageError):
     code = "engine_failed"
 
 
+class OutOfMemory(EngineFailed):
+    """There is no memory for what a request needs, on the GPU or beside it."""
+
+    code = "out_of_memory"
+
+
 ERRORS: dict[str, type[StageError]] = {
     error.code: error
     for error in (
@@ -87,8 +94,29 @@ ERRORS: dict[str, type[StageError]] = {
         DeadlineExceeded,
         Cancelled,
         EngineFailed,
+        OutOfMemory,
     )
 }
+
+# How the libraries say it: CUDA and PyTorch; ONNX Runtime's arena, twice; cuDNN and cuBLAS; PyTorch
+# on the CPU; C++. Their exceptions share no class, and Triton passes on the words alone.
+NO_MEMORY = re.compile(
+    r"out of memory|Failed to allocate memory|smaller than requested bytes|ALLOC(ATION)?_FAILED"
+    r"|can't allocate memory|bad_?\W?alloc",
+    re.IGNORECASE,
+)
+
+
+def is_out_of_memory(error: BaseException | str) -> bool:
+    """Whether an error, or its text, is that there was no memory."""
+    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
+
+
+def engine_error(name: str, why: BaseException | str) -> EngineFailed:
+    """The error for a call of an engine that went wrong; what it says of memory is left out."""
+    if is_out_of_memory(why):
+        return OutOfMemory(f"{name}: there was not enough memory for this call.")
+    return EngineFailed(f"{name}: {why}")
 
 
 def error_of(message: str) -> StageError | None:

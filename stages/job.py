@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -138,8 +139,8 @@ class Job:
         denoised, self._denoised = self._denoised, None
         return denoised
 
-    def report(self) -> None:
-        """Tell the caller how far the job is, if it is further than at the last time.
+    def next_report(self) -> "Report | None":
+        """How far the job is, if it is further than at the last time.
 
         One that waits has news at times, that it still does: so its caller knows that the loop is
         alive.
@@ -148,12 +149,9 @@ class Job:
         if self.progress[0] == self._reported and (
             self.is_started or now - self._reported_at < SIGN_OF_LIFE_S
         ):
-            return
+            return None
         self._reported, self._reported_at = self.progress[0], now
-        try:
-            self.caller.report(self.progress, self.take_denoised())
-        except Exception:  # of this caller alone
-            logger.exception("progress could not be sent")
+        return Report(self.caller, self.progress, self.take_denoised())
 
     def send(self) -> None:
         """Answer the caller with the finished latents."""
@@ -169,6 +167,22 @@ class Job:
             self.caller.fail(error)
         except Exception:  # of this caller alone
             logger.exception("an error could not be sent")
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a job was, for its caller."""
+
+    caller: Caller
+    progress: Progress
+    denoised: torch.Tensor | None  # latents without noise, float32 [1, 4, h, w], at times
+
+    def send(self) -> None:
+        """Tell the caller; that it cannot be told is none of its job's."""
+        try:
+            self.caller.report(self.progress, self.denoised)
+        except Exception:  # of this caller alone
+            logger.exception("progress could not be sent")
 
 
 def thinned(tensor: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 
@@ -11,14 +12,17 @@ import torch
 
 from stages.admission import Admission
 from stages.batching import ROW_PIXELS, batches, pixels_of
-from stages.errors import Cancelled, DeadlineExceeded, InsufficientCapacity
-from stages.job import Job
+from stages.errors import Cancelled, DeadlineExceeded, InsufficientCapacity, OutOfMemory
+from stages.job import Job, Report
 from stages.job_queue import JobQueue
 from stages.prediction import UNet, predict
 from stages.request import Caller, Request
 from stages.tiles import Tile
 
-START_WAIT_S = 0.075  # between two looks at jobs that are being started, where no other job steps
+# Between two looks at who went away, each a message to Triton's process and back for every job, and
+# at jobs that are being started where no other job steps.
+LOOK_INTERVAL_S = 0.075
+MAX_UNSENT = 4  # rounds whose progress is on its way; the next one waits
 logger = logging.getLogger("denoise")
 
 
@@ -52,20 +56,26 @@ class DenoiseLoop:
         max_waiting: int,
         on_round: Callable[["DenoiseLoop"], None],
         starter: Executor,
+        reporter: Executor,
+        look_interval_s: float = LOOK_INTERVAL_S,
     ) -> None:
         """unet: one call; see prediction.py. unet_batch_size: rows in one call; see batching.py.
 
         start_job: makes the latents of a job when it is admitted, so that a waiting one holds only
         its request. admission, max_waiting: see JobQueue. on_round: called on the loop's thread
         after every round, before those whose jobs it finished are answered. starter: runs
-        start_job, which for a large image takes as long as many steps; `stop` ends it.
+        start_job, which for a large image takes as long as many steps. reporter: one thread that
+        sends progress, in order. `stop` ends both.
         """
         self._unet = unet
         self._start_job = start_job
         self._unet_batch_size = unet_batch_size
         self._on_round = on_round
         self._queue = JobQueue(admission, max_waiting)
-        self._starter = starter
+        self._starter, self._reporter = starter, reporter
+        self._look_interval_s = look_interval_s
+        self._looked_at = float("-inf")
+        self._unsent: deque[Future[None]] = deque()  # progress of a round each
         self._starting: dict[Job, Future[None]] = {}  # active already, without latents still
         self.counts = Counts()
         self._thread = threading.Thread(target=self._run, name="denoise-loop")
@@ -86,6 +96,7 @@ class DenoiseLoop:
         self._queue.close()
         self._thread.join()
         self._starter.shutdown()
+        self._reporter.shutdown()
 
     def submit(self, request: Request, caller: Caller) -> None:
         """Hand a request over. Raises InsufficientCapacity or ImageTooLarge: see JobQueue."""
@@ -112,16 +123,21 @@ class DenoiseLoop:
         for batch in batches(self._next_tiles(), self._unet_batch_size):
             active = self._queue.active  # jobs of an earlier batch may have failed
             self._predict_tiles([(job, tile) for job, tile in batch if job in active])
-        for job in self._queue.all_jobs():
-            job.report()
+        self._report()
         finished = self._take_finished()
         try:
             self._on_round(self)
         finally:
+            if finished:
+                self._wait_for_reports()
             for job in finished:
                 job.send()
 
     def _drop_abandoned(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < self._look_interval_s:
+            return
+        self._looked_at = now
         for job in self._queue.all_jobs():
             if job.caller.is_cancelled():
                 self._cancel(job)
@@ -136,7 +152,7 @@ class DenoiseLoop:
     def _see_started(self) -> None:
         """Fail the jobs that could not be started; with no other job to step, wait for one."""
         if self._starting and not any(job.is_started for job in self._queue.active):
-            wait(self._starting.values(), START_WAIT_S, FIRST_COMPLETED)
+            wait(self._starting.values(), LOOK_INTERVAL_S, FIRST_COMPLETED)
         for job, start in list(self._starting.items()):
             if not start.done():
                 continue
@@ -160,10 +176,28 @@ class DenoiseLoop:
             return
         try:
             predict(self._call_unet, pairs)
+        except OutOfMemory as error:
+            if len(pairs) == 1:
+                self._fail_job(pairs[0][0], error)
+            else:
+                self._predict_in_parts(pairs)
         except Exception as error:  # of this call's jobs alone
             logger.exception("a UNet call failed")
             for job in dict.fromkeys(job for job, _ in pairs):
                 self._fail_job(job, error)
+
+    def _predict_in_parts(self, pairs: list[tuple[Job, Tile]]) -> None:
+        """After a call that had no memory: no later one is as large either."""
+        pixels = sum(pixels_of(job) for job, _ in pairs)
+        self._unet_batch_size = min(self._unet_batch_size, max(1, pixels // ROW_PIXELS // 2))
+        logger.warning(
+            "there was no memory for a call of %s tiles: from now on, at most %s rows go in one",
+            len(pairs),
+            self._unet_batch_size,
+        )
+        for batch in batches(pairs, self._unet_batch_size):
+            active = self._queue.active
+            self._predict_tiles([(job, tile) for job, tile in batch if job in active])
 
     def _call_unet(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         began = time.monotonic()
@@ -172,6 +206,19 @@ class DenoiseLoop:
         self.counts.unet_calls += 1
         self.counts.unet_rows += len(noise_pred)
         return noise_pred
+
+    def _report(self) -> None:
+        """Have those who watch told how far their jobs are, beside the next rounds."""
+        watched = [job for job in self._queue.all_jobs() if job.caller.wants_progress]
+        if reports := [report for job in watched if (report := job.next_report()) is not None]:
+            self._unsent.append(self._reporter.submit(send_all, reports))
+        while self._unsent and (self._unsent[0].done() or len(self._unsent) > MAX_UNSENT):
+            self._unsent.popleft().result()
+
+    def _wait_for_reports(self) -> None:
+        """Before an answer, which is the last that a caller gets."""
+        while self._unsent:
+            self._unsent.popleft().result()
 
     def _take_finished(self) -> list[Job]:
         """Those to answer; one to who went away in this round would keep Triton from ending."""
@@ -195,9 +242,16 @@ class DenoiseLoop:
 
     def _drop(self, job: Job, error: Exception) -> None:
         self._forget(job)
+        self._wait_for_reports()
         job.fail(error)
 
     def _forget(self, job: Job) -> None:
         self._queue.remove(job)
         if (start := self._starting.pop(job, None)) is not None:
             start.cancel()
+
+
+def send_all(reports: Sequence[Report]) -> None:
+    """On the reporter's thread."""
+    for report in reports:
+        report.send()

@@ -95,8 +95,11 @@ class Request:
 class Caller(Protocol):
     """Who waits for the answer to a request.
 
-    The loop asks on its own thread, and reports and answers on another, one after the other.
+    The loop asks and answers on its own thread. It reports on another, and answers once that is
+    done.
     """
+
+    wants_progress: bool  # whether `report` is to be called
 
     def is_cancelled(self) -> bool:
         """Whether nobody waits any more."""

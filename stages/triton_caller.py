@@ -20,7 +20,7 @@ class TritonCaller(Caller):
 
     def __init__(self, triton_request: Any, preview: Preview) -> None:
         self._preview = preview
-        self._wants_progress = bool(json.loads(triton_request.parameters()).get("progress"))
+        self.wants_progress = bool(json.loads(triton_request.parameters()).get("progress"))
         self._sender = triton_request.get_response_sender()
         timeout_us = triton_request.timeout()
         self._deadline = time.monotonic() + timeout_us / 1e6 if timeout_us else float("inf")
@@ -32,8 +32,6 @@ class TritonCaller(Caller):
         return time.monotonic() > self._deadline
 
     def report(self, progress: Progress, denoised: torch.Tensor | None) -> None:
-        if not self._wants_progress:
-            return
         tensors = [pb_utils.Tensor("progress", np.array(progress, np.int32))]
         if denoised is not None:
             tensors.append(pb_utils.Tensor("preview", self._preview.draw(denoised)))

@@ -9,7 +9,9 @@ from stages.errors import (
     DeadlineExceeded,
     InsufficientCapacity,
     InvalidRequest,
+    OutOfMemory,
     StageError,
+    is_out_of_memory,
 )
 
 # https://github.com/triton-inference-server/python_backend#error-handling; the rest is INTERNAL.
@@ -26,6 +28,8 @@ def triton_error(error: Exception) -> "pb_utils.TritonError":
     """A StageError with its code and Triton's status for it; any other is logged and INTERNAL."""
     if not isinstance(error, StageError):
         logger.error("an unexpected error", exc_info=error)
+        if is_out_of_memory(error):
+            return triton_error(OutOfMemory("There was not enough memory for this request."))
         text = f"{type(error).__name__}: {error}"
         return pb_utils.TritonError(text, pb_utils.TritonError.INTERNAL)
     names = (name for kind, name in STATUSES if isinstance(error, kind))

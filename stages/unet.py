@@ -4,6 +4,7 @@ A call blocks, and the loop prepares the next one only then: a step needs the on
 processors of a CPU have no room beside the engine.
 """
 
+import importlib.util
 import logging
 from pathlib import Path
 
@@ -11,35 +12,47 @@ import torch
 import triton_python_backend_utils as pb_utils
 from torch.utils.dlpack import from_dlpack
 
+from stages import gpu_memory
 from stages.bls import call_model
+from stages.cuda_graph import CudaGraph
 from stages.engines import PACKAGE, AotiEngine, Engine, find_engine
-from stages.errors import EngineFailed
+from stages.errors import engine_error
 from stages.gpu import gpu_refusal
+from stages.graphs import GraphedEngine
 from stages.machine import machine_refusal
-from stages.tiles import MAX_TILE, checked_max_tile
+from stages.tiles import MAX_TILE, PLAN, checked_max_tile
 
 OUTPUT = "out_sample"
-# Of the largest tile, by a GPU's memory; assumed, not measured on a GPU yet. A call has as many
-# pixels whatever the tiles, but for one that takes more by itself.
-MAX_TILES = ((40e9, 512), (20e9, 256))  # at least so many bytes, latent pixels
 logger = logging.getLogger("denoise")
 
 
-def load_unet(folder: Path, device: str, where: str) -> "OwnUNet | BlsUNet":
+def load_unet(
+    folder: Path, device: str, where: str, cuda_graphs: str = "off"
+) -> "OwnUNet | BlsUNet":
     """The engine in a version's folder of `unet`, in this process if it can run here.
 
     device: where it is to run, `cpu` or `cuda:0`; where it does is the result's `device`.
     where: "denoise"; or "bls", by which an engine is called as well whose library this Python does
-    not have. Raises ValueError for any other word.
+    not have. cuda_graphs: "auto" for those of its calls on a GPU, or "off". Raises ValueError for
+    any other word.
     """
     if where not in ("denoise", "bls"):
         raise ValueError(
             f'The parameter unet of denoise is {where}: it must be "denoise" or "bls".'
         )
+    if cuda_graphs not in ("auto", "off"):
+        raise ValueError(
+            f'The parameter cuda_graphs of denoise is {cuda_graphs}: it must be "auto" or "off".'
+        )
     engine = own_engine(folder, device) if where == "denoise" else None
     if not isinstance(engine, AotiEngine):
         torch.set_num_threads(1)  # beside the engine there are a few additions a step
-    return BlsUNet(device) if engine is None else OwnUNet(engine)
+    if engine is None:
+        return BlsUNet(device)
+    if cuda_graphs == "auto" and engine.device != "cpu":
+        room = gpu_memory.graphs_bytes(memory_of(torch.device(engine.device)))
+        engine = GraphedEngine(engine, CudaGraph, room)
+    return OwnUNet(engine)
 
 
 def read_device(value: str) -> str:
@@ -68,15 +81,27 @@ def max_tile_of(value: str, folder: Path, device: torch.device) -> int:
     """
     if value != "auto":
         return checked_max_tile("MAX_TILE", value)
-    if device.type != "cuda" or (folder / "model.plan").is_file():
+    if device.type != "cuda" or (folder / PLAN).is_file():
         return MAX_TILE
-    memory = torch.cuda.get_device_properties(device).total_memory
-    return next((tile for least, tile in MAX_TILES if memory >= least), MAX_TILE)
+    return gpu_memory.max_tile(memory_of(device))
+
+
+def rows_at_once(most: int, device: torch.device) -> int:
+    """Rows of a UNet call: as the configuration has it, on a GPU no more than fit."""
+    return gpu_memory.unet_rows(memory_of(device), most) if device.type == "cuda" else most
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of a GPU, all of them."""
+    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def own_engine(folder: Path, device: str) -> Engine | None:
     """None where this Python has no library for it. Raises for one of another machine."""
-    if (folder / PACKAGE).is_dir() and (why := machine_refusal(folder.parents[1], ["unet"])):
+    is_compiled = (folder / PACKAGE).is_dir()
+    if (folder / PLAN).is_file():
+        is_compiled = device != "cpu" and importlib.util.find_spec("tensorrt") is not None
+    if is_compiled and (why := machine_refusal(folder.parents[1], ["unet"])):
         raise pb_utils.TritonModelException(why)
     engine = find_engine(folder, device, [OUTPUT])
     if engine is None:
@@ -95,7 +120,9 @@ class OwnUNet:
         try:
             [out_sample] = self._engine(inputs)
         except Exception as error:  # the libraries' exceptions share no class of their own
-            raise EngineFailed(f"unet: {error}") from error
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()  # what PyTorch keeps, ONNX Runtime may need
+            raise engine_error("unet", error) from error
         return torch.as_tensor(out_sample, device=self.device)
 
 

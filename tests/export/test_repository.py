@@ -4,10 +4,12 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from export.engine_file import Written
 from export.errors import ExportError
 from export.exactness import Measured
 from export.networks import NETWORKS, Network
-from export.repository import SOURCES, STAGES, export_repository
+from export.repository import SOURCES, STAGES, export_repository, limit_vae_batches
 from export.triton_config import read_config
 from stages.schedules import Schedules
 from tests.tiny_pipeline import make_safety_checker
@@ -99,6 +101,33 @@ def test_configs_fit_the_checkpoint(repositories: Callable[[str], Path]) -> None
         upscale = read_config(folder / "upscale" / "config.pbtxt")
         assert upscale.parameters["max_noise_level"].string_value == noise
         assert upscale.parameters["num_inference_steps"].string_value == "75"
+
+
+@pytest.mark.parametrize(
+    ("has_attention", "memory", "tiles"),
+    [
+        (True, None, 1),
+        (False, None, 4),
+        (True, int(80e9), 4),
+        (True, int(24e9), 2),
+        (True, int(8e9), 1),
+        (False, int(8e9), 1),
+        (False, int(16e9), 3),
+    ],
+)
+def test_a_call_of_the_decoder_has_as_many_tiles_as_the_device_has_memory_for(
+    tmp_path: Path, has_attention: bool, memory: int | None, tiles: int
+) -> None:
+    for name in ("decode", "vae_decoder"):
+        (tmp_path / name).mkdir()
+        shutil.copy(SOURCES / name / "config.pbtxt", tmp_path / name)
+    config = SimpleNamespace(mid_block_add_attention=has_attention)
+    checkpoint: Any = SimpleNamespace(pipeline=SimpleNamespace(vae=SimpleNamespace(config=config)))
+    limit_vae_batches(checkpoint, tmp_path, memory)
+    decode = read_config(tmp_path / "decode" / "config.pbtxt").parameters
+    assert decode["vae_batch_size"].string_value == str(tiles)
+    assert decode["max_tile"].string_value == ("128" if has_attention else "160")
+    assert read_config(tmp_path / "vae_decoder" / "config.pbtxt").max_batch_size == tiles
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.0])

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from embedded.triton import Triton
 from tests.faults.parts import IMAGE
+from tests.photographs import file_of, photograph
 from tests.server import Gateway, killed, png_of, wait_until
 from tests.unet_parameter import set_unet
 
 UNET = Path(__file__).with_name("unet_out_of_memory.py")
+LARGE = file_of(photograph("cat", 160, 160))
 FAILED = "The upscaling backend failed; try again."
 
 
-def test_each_request_of_a_call_gets_one_clean_error_and_the_next_call_works(
+def test_a_call_without_memory_goes_in_parts_and_one_that_never_fits_fails_alone(
     repositories: Callable[[str], Path], tmp_path: Path
 ) -> None:
     repository = tmp_path / "repository"
@@ -33,13 +35,12 @@ def test_each_request_of_a_call_gets_one_clean_error_and_the_next_call_works(
         wait_until(lambda: gateway.get("/health").status_code == 200, 120)
         expected = gateway.upscale(IMAGE, **fields)
         answers = list(pool.map(lambda _: gateway.post(IMAGE, **fields), range(8)))
-        failed = [answer for answer in answers if answer.status_code != 200]
-        assert failed, "eight at once do not fit"
-        for answer in failed:
-            assert answer.status_code == 500
-            assert answer.json() == {"detail": {"msg": FAILED}}
-        assert {png_of(a) for a in answers if a.status_code == 200} <= {expected}
+        assert {png_of(answer) for answer in answers} == {expected}, "all of the eight"
+        large = gateway.post(LARGE, **fields)
+        assert large.status_code == 500
+        assert large.json() == {"detail": {"msg": FAILED}}
         assert gateway.upscale(IMAGE, **fields) == expected
         assert gateway.get("/health").status_code == 200
         logged = [line["event"] for line in gateway.log()]
-        assert any("CUDA out of memory" in event for event in logged)
+        assert any("[out_of_memory] unet: " in event for event in logged)
+        assert not any("CUDA" in event for event in logged)

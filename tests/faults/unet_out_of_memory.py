@@ -1,4 +1,6 @@
-"""The model.py of a `unet` that has memory for MAX_ROWS rows a call, and past them fails as torch.
+"""The model.py of a `unet` with memory for MAX_ROWS rows, which fails past them as torch does.
+
+A row of more than MAX_PIXELS latent pixels has none at all.
 
 Tests copy it beside model.onnx.
 """
@@ -10,6 +12,7 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 MAX_ROWS = 4
+MAX_PIXELS = 128 * 128
 
 
 class TritonPythonModel:
@@ -23,7 +26,8 @@ class TritonPythonModel:
     def respond(self, request: Any) -> Any:
         names = [entry.name for entry in self.session.get_inputs()]
         inputs = {n: pb_utils.get_input_tensor_by_name(request, n).as_numpy() for n in names}
-        if len(inputs["sample"]) > MAX_ROWS:
+        rows, _, height, width = inputs["sample"].shape
+        if rows > MAX_ROWS or height * width > MAX_PIXELS:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 is full.")
         [out_sample] = self.session.run(["out_sample"], inputs)
         return pb_utils.InferenceResponse([pb_utils.Tensor("out_sample", out_sample)])

@@ -8,7 +8,13 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from stages.errors import EngineFailed, ImageTooLarge, InvalidRequest, NoSafetyChecker, error_of
+from stages.errors import (
+    ImageTooLarge,
+    InvalidRequest,
+    NoSafetyChecker,
+    OutOfMemory,
+    error_of,
+)
 from stages.limits import SCALE
 from tests.model_repository.models import load_model
 from tests.stages.test_loop import make_loop
@@ -35,7 +41,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, answers: Answers) -> None:
     monkeypatch.setattr(InferenceRequest, "answer", staticmethod(answer), raising=False)
 
 
-FAILED = InferenceResponse([], TritonError("out of memory"))
+FAILED = InferenceResponse([], TritonError("CUDA out of memory. Tried to allocate 2.00 GiB."))
 
 
 def prompts(prompt: bytes = b"a cat") -> TritonRequest:
@@ -62,8 +68,12 @@ def test_encodes_errors_have_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     error = encode(monkeypatch, {}, prompts(b"\xff")).error()
     assert (type(error_of(str(error))), error.code) == (InvalidRequest, TritonError.INVALID_ARG)
     error = encode(monkeypatch, {"text_encoder": FAILED}, prompts()).error()
-    assert (type(error_of(str(error))), error.code) == (EngineFailed, TritonError.INTERNAL)
-    assert str(error) == "[engine_failed] text_encoder: out of memory"
+    assert (type(error_of(str(error))), error.code) == (OutOfMemory, TritonError.INTERNAL)
+    expected = "[out_of_memory] text_encoder: there was not enough memory for this call."
+    assert str(error) == expected
+    broken = InferenceResponse([], TritonError("no kernel"))
+    error = encode(monkeypatch, {"text_encoder": broken}, prompts()).error()
+    assert str(error) == "[engine_failed] text_encoder: no kernel"
     error = encode(monkeypatch, {"text_encoder": OSError("gone")}, prompts()).error()
     assert (str(error), error.code) == ("OSError: gone", TritonError.INTERNAL)
 
@@ -94,9 +104,32 @@ def test_decodes_errors_have_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     error = decode(monkeypatch, {}, safety_check=True).error()
     assert (type(error_of(str(error))), error.code) == (NoSafetyChecker, TritonError.INVALID_ARG)
     error = decode(monkeypatch, {"vae_decoder": FAILED}).error()
-    assert str(error) == "[engine_failed] vae_decoder: out of memory"
+    assert type(error_of(str(error))) is OutOfMemory
     error = decode(monkeypatch, {"vae_decoder": OSError("gone")}).error()
     assert (str(error), error.code) == ("OSError: gone", TritonError.INTERNAL)
+
+
+def test_a_call_of_the_decoder_without_memory_goes_in_halves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = load_model("decode", monkeypatch)
+    calls: list[int] = []
+
+    def answer(_: str, inputs: dict[str, Any]) -> InferenceResponse:
+        latents = inputs["latents"]
+        calls.append(len(latents))
+        if len(latents) > most:
+            return FAILED
+        return InferenceResponse([Tensor("image", latents.astype(np.uint8))])
+
+    monkeypatch.setattr(InferenceRequest, "answer", staticmethod(answer), raising=False)
+    windows = np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)
+    most = 2
+    assert np.concatenate(module.decoded(windows, None)).ravel().tolist() == [0, 1, 2, 3]
+    assert calls == [4, 2, 2]
+    most = 0
+    with pytest.raises(OutOfMemory):
+        module.decoded(windows[:1], None)
 
 
 INPUTS: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Engines by their files: bounded runs, the same rows as in one, and where they run."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from stages.engines import AotiEngine, DeviceUnavailable, OnnxEngine, find_engine, providers_for
+from stages.engines import (
+    AotiEngine,
+    DeviceUnavailable,
+    OnnxEngine,
+    find_engine,
+    in_order,
+    providers_for,
+)
 
 
 class Session:
@@ -98,7 +106,7 @@ def test_on_a_gpu_a_package_gets_the_one_that_was_named_and_no_tf32(
     monkeypatch.setattr(torch._C._aoti, "AOTIModelPackageLoader", Loader)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     engine = AotiEngine(Path("package"), "cuda:1")
-    assert loaded == [("package", "model", False, 1, 1, False)]
+    assert loaded == [("package", "model", True, 1, 1, False)]
     assert (engine.device, engine.inputs) == ("cuda:1", ["sample"])
 
 
@@ -113,7 +121,10 @@ def test_cuda_is_used_where_it_is_wanted_and_there() -> None:
         "device_id": "1",
         "cudnn_conv_algo_search": "HEURISTIC",
         "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
     }
+    (_, options), _ = providers_for("cuda:1", BOTH, SimpleNamespace(cuda_stream=94))
+    assert options["user_compute_stream"] == "94"
 
 
 def test_a_package_without_cuda_never_takes_the_cpu_for_a_gpu(double: Path) -> None:
@@ -129,9 +140,8 @@ def test_nor_does_one_whose_cuda_does_not_load(
     preloaded: list[bool] = []
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: BOTH)
     monkeypatch.setattr("onnxruntime.preload_dlls", lambda: preloaded.append(True))
-    monkeypatch.setattr(
-        "stages.engines.providers_for", lambda device, available: ["CPUExecutionProvider"]
-    )
+    monkeypatch.setattr("stages.engines.providers_for", lambda *_: ["CPUExecutionProvider"])
+    monkeypatch.setattr("stages.engines.stream_on", lambda _: None)
     with pytest.raises(DeviceUnavailable, match=r"model.onnx cannot run on cuda:0: .* driver"):
         OnnxEngine(double / "model.onnx", "cuda:0", ["y"])
     assert preloaded, "the libraries that came as packages are looked for first"
@@ -160,6 +170,34 @@ def test_bound_tensors_give_the_same(double: Path) -> None:
     for given in (batch, torch.from_numpy(batch)):
         (result,) = engine.run_bound({"x": given})
         assert torch.equal(result, torch.from_numpy(2 * batch))
+
+
+class Stream:
+    """Notes which stream waits for which."""
+
+    device = "cuda:0"
+
+    def __init__(self, name: str, waits: list[str]) -> None:
+        self.name, self.waits = name, waits
+
+    def wait_stream(self, other: "Stream") -> None:
+        self.waits.append(f"{self.name} for {other.name}")
+
+
+def test_a_run_on_a_stream_of_its_own_is_in_order_with_the_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[str] = []
+    engines_, callers = Stream("engine", waits), Stream("caller", waits)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: callers)
+    with in_order(engines_):
+        waits.append("run")
+    assert waits == ["engine for caller", "run", "caller for engine"]
+    waits.clear()
+    for same in (callers, None):  # as within a capture; and on a CPU
+        with in_order(same):
+            waits.append("run")
+    assert waits == ["run", "run"]
 
 
 def test_an_engine_is_found_by_its_file_where_its_library_is(

@@ -28,10 +28,13 @@ class FakeCaller:
     answer: Any = None
     cancelled: bool = False
     late: bool = False
+    wants_progress: bool = True
+    looks: int = 0  # at whether it is cancelled
     reports: list[Progress] = field(default_factory=list)
     answered: threading.Event = field(default_factory=threading.Event)
 
     def is_cancelled(self) -> bool:
+        self.looks += 1
         return self.cancelled
 
     def is_past_deadline(self) -> bool:

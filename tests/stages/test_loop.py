@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from stages.admission import Admission
-from stages.errors import Cancelled, DeadlineExceeded
+from stages.errors import Cancelled, DeadlineExceeded, OutOfMemory
 from stages.job import Job
-from stages.loop import DenoiseLoop
+from stages.loop import LOOK_INTERVAL_S, MAX_UNSENT, DenoiseLoop
 from stages.request import Request
 from tests.server import wait_until
 from tests.stages.test_job import FakeCaller, request, start
@@ -45,8 +45,10 @@ def make_loop(
     max_waiting: int = 8,
     on_round: Callable[[DenoiseLoop], None] = lambda _: None,
     starter: Executor | None = None,
+    reporter: Executor | None = None,
+    look_interval_s: float = 0,
 ) -> DenoiseLoop:
-    """It starts jobs within its rounds, unless it has a thread for that."""
+    """It looks at callers every round; starts jobs and reports there, unless it has threads."""
     return DenoiseLoop(
         unet,
         start_job,
@@ -55,6 +57,8 @@ def make_loop(
         max_waiting=max_waiting,
         on_round=on_round,
         starter=starter or AtOnce(),
+        reporter=reporter or AtOnce(),
+        look_interval_s=look_interval_s,
     )
 
 
@@ -69,7 +73,7 @@ def running() -> Iterator[Callable[..., DenoiseLoop]]:
     loops: list[DenoiseLoop] = []
 
     def run(**arguments: Any) -> DenoiseLoop:
-        loop = make_loop(**arguments, starter=ThreadPoolExecutor(1))
+        loop = make_loop(**arguments, starter=ThreadPoolExecutor(1), reporter=ThreadPoolExecutor(1))
         loop.start()
         loops.append(loop)
         return loop
@@ -185,6 +189,25 @@ def test_who_goes_away_in_the_last_step_gets_no_answer() -> None:
     assert (loop.counts.cancelled, loop.counts.completed, loop.active_count) == (1, 0, 0)
 
 
+def test_callers_are_looked_at_by_time_however_many_rounds_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each look is a message to another process; the answer's is one more."""
+    now = 1000.0
+    monkeypatch.setattr("stages.loop.time.monotonic", lambda: now)
+    loop = make_loop(max_active=1, look_interval_s=LOOK_INTERVAL_S)
+    active, waiting = submit(loop, num_inference_steps=1000), submit(loop)
+    for _ in range(50):
+        loop.run_round()
+    assert (active.looks, waiting.looks) == (1, 1)
+    active.cancelled = waiting.late = True
+    now += LOOK_INTERVAL_S
+    loop.run_round()
+    assert isinstance(active.answer, Cancelled)
+    assert isinstance(waiting.answer, DeadlineExceeded)
+    assert 0.05 <= LOOK_INTERVAL_S <= 0.1
+
+
 def test_a_job_past_its_deadline_is_dropped() -> None:
     loop = make_loop()
     caller = submit(loop)
@@ -209,6 +232,64 @@ def test_an_error_of_a_call_fails_the_jobs_of_that_call_alone() -> None:
     assert isinstance(good.answer, torch.Tensor)
     assert str(bad.answer) == "broken"
     assert (loop.counts.completed, loop.counts.failed) == (1, 1)
+
+
+def with_room_for(rows: int, calls: list[int]) -> UNet:
+    """A UNet that notes its calls' rows and has no memory for more than so many."""
+
+    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        calls.append(len(inputs["sample"]))
+        if calls[-1] > rows:
+            raise OutOfMemory("unet: there was not enough memory for this call.")
+        return zeros(inputs)
+
+    return unet
+
+
+def test_a_call_without_memory_goes_in_parts_and_so_do_those_after_it() -> None:
+    calls: list[int] = []
+    loop = make_loop(with_room_for(4, calls))
+    callers = [submit(loop, num_inference_steps=3) for _ in range(8)]
+    for _ in range(3):
+        loop.run_round()
+    assert all(isinstance(caller.answer, torch.Tensor) for caller in callers)
+    assert calls == [16, 8, 4, 4, 8, 4, 4, *[4] * 8]
+    assert (loop.counts.completed, loop.counts.failed) == (8, 0)
+
+
+def test_parts_change_no_bit() -> None:
+    def noisy(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        if len(inputs["sample"]) > 4:
+            raise OutOfMemory("no memory")
+        return inputs["sample"][:, :4].sin()
+
+    together, alone = make_loop(noisy), make_loop(noisy)
+    answers = [submit(together, seed=seed, num_inference_steps=2) for seed in range(3)]
+    single = submit(alone, seed=2, num_inference_steps=2)
+    for loop in (together, together, alone, alone):
+        loop.run_round()
+    assert torch.equal(answers[2].answer, single.answer)
+
+
+def test_one_that_has_no_memory_even_alone_fails_alone() -> None:
+    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        if (inputs["class_labels"] == 13).any():
+            raise OutOfMemory("unet: there was not enough memory for this call.")
+        return zeros(inputs)
+
+    loop = make_loop(unet)
+    bad, *others = [submit(loop, noise_level=level, num_inference_steps=2) for level in (13, 1, 2)]
+    for _ in range(2):
+        loop.run_round()
+    assert isinstance(bad.answer, OutOfMemory)
+    assert all(isinstance(other.answer, torch.Tensor) for other in others)
+    assert isinstance(answer_of(loop), torch.Tensor), "what follows works"
+
+
+def answer_of(loop: DenoiseLoop) -> Any:
+    caller = submit(loop, num_inference_steps=1)
+    loop.run_round()
+    return caller.answer
 
 
 def test_a_job_that_cannot_be_started_fails_alone() -> None:
@@ -308,6 +389,77 @@ def test_every_step_is_reported_and_every_tile_of_a_large_image() -> None:
     while not tiled.answered.is_set():
         loop.run_round()
     assert tiled.reports[-1] == (4, 4)
+
+
+class Later(Executor):
+    """Keeps its work until it is told to do it, or until somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.work: list[Callable[[], None]] = []
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def do() -> None:
+            future.set_result(work(*arguments))
+
+        self.work.append(do)
+        waiting = future.result
+
+        def result(timeout: float | None = None) -> Any:
+            while not future.done():
+                self.work.pop(0)()
+            return waiting(timeout)
+
+        future.result = result  # type: ignore[method-assign]
+        return future
+
+
+def test_progress_is_sent_beside_the_loop_all_of_it_before_the_answer() -> None:
+    reporter = Later()
+    loop = make_loop(reporter=reporter)
+    caller = submit(loop, num_inference_steps=3)
+    for _ in range(2):
+        loop.run_round()
+    assert caller.reports == []
+    seen: list[int] = []
+    caller.send = lambda *_: seen.append(len(caller.reports))  # type: ignore[method-assign]
+    loop.run_round()
+    assert seen == [3]
+    assert caller.reports == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_nor_is_any_sent_after_an_error() -> None:
+    reporter = Later()
+    loop = make_loop(reporter=reporter)
+    caller = submit(loop)
+    loop.run_round()
+    caller.cancelled = True
+    loop.run_round()
+    assert isinstance(caller.answer, Cancelled)
+    assert caller.reports == [(1, 4)]
+    assert not reporter.work
+
+
+def test_progress_that_is_not_taken_is_not_piled_up() -> None:
+    reporter = Later()
+    loop = make_loop(reporter=reporter)
+    submit(loop, num_inference_steps=100)
+    for _ in range(50):
+        loop.run_round()
+    assert len(reporter.work) == MAX_UNSENT
+
+
+def test_progress_of_which_nobody_is_told_costs_nothing() -> None:
+    reporter = Later()
+    loop = make_loop(reporter=reporter)
+    caller = FakeCaller(wants_progress=False)
+    loop.submit(request(num_inference_steps=2), caller)
+    for _ in range(2):
+        loop.run_round()
+    assert isinstance(caller.answer, torch.Tensor)
+    assert not reporter.work
+    assert caller.reports == []
 
 
 def test_the_counts_are_complete_before_an_answer_is_sent() -> None:

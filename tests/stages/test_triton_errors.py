@@ -15,6 +15,7 @@ STATUSES = {
     "deadline_exceeded": TritonError.UNAVAILABLE,
     "cancelled": TritonError.CANCELLED,
     "engine_failed": TritonError.INTERNAL,
+    "out_of_memory": TritonError.INTERNAL,
 }
 
 
@@ -38,8 +39,21 @@ def test_an_error_comes_back_as_itself(triton_error: Any, kind: type[StageError]
 def test_what_was_not_expected_is_internal_and_logged(
     triton_error: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = triton_error(MemoryError("no room"))
+    answer = triton_error(OSError("no room"))
     assert answer.code == TritonError.INTERNAL
-    assert answer.message() == "MemoryError: no room"
+    assert answer.message() == "OSError: no room"
     assert error_of(answer.message()) is None
+    assert caplog.records[0].exc_info is not None
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("CUDA out of memory. GPU 0 is full")]
+)
+def test_what_is_said_of_memory_stays_in_the_log(
+    triton_error: Any, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """As where the latents of a job have no room, outside of an engine."""
+    answer = triton_error(error)
+    assert answer.code == TritonError.INTERNAL
+    assert answer.message() == "[out_of_memory] There was not enough memory for this request."
     assert caplog.records[0].exc_info is not None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.errors import EngineFailed
+from stages.errors import EngineFailed, OutOfMemory
 from stages.tiles import MAX_TILE
 from tests.stages.triton_stand_in import (
     InferenceRequest,
@@ -60,10 +60,47 @@ def test_the_latents_belong_where_the_engine_runs(
 def test_an_engine_that_fails_is_named(unet: Any) -> None:
     class Broken(FakeEngine):
         def __call__(self, batch: dict[str, Any]) -> list[Any]:
-            raise RuntimeError("CUDA out of memory")
+            raise RuntimeError("no kernel")
 
-    with pytest.raises(EngineFailed, match="unet: CUDA out of memory"):
+    with pytest.raises(EngineFailed, match="unet: no kernel"):
         unet.OwnUNet(Broken("cpu"))({})
+
+
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 4096"),
+    RuntimeError("Available memory of 0 is smaller than requested bytes of 4194304"),
+    RuntimeError("CUDNN failure 4002: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    RuntimeError("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED"),
+    MemoryError("std::bad_alloc"),
+)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
+def test_an_engine_without_memory_is_told_in_our_words(unet: Any, error: Exception) -> None:
+    class Full(FakeEngine):
+        def __call__(self, batch: dict[str, Any]) -> list[Any]:
+            raise error
+
+    with pytest.raises(OutOfMemory) as told:
+        unet.OwnUNet(Full("cpu"))({})
+    assert str(told.value) == "unet: there was not enough memory for this call."
+
+
+def test_what_pytorch_keeps_is_given_back_when_a_gpu_is_full(
+    unet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime's memory is another's."""
+    given_back: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(True))
+
+    class Full(FakeEngine):
+        def __call__(self, batch: dict[str, Any]) -> list[Any]:
+            raise OUT_OF_MEMORY[1]
+
+    with pytest.raises(OutOfMemory):
+        unet.OwnUNet(Full("cuda:0"))({})
+    assert given_back
 
 
 def test_a_model_that_fails_is_named(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +163,7 @@ def test_the_cpu_never_takes_the_place_of_a_gpu_that_is_here(
     assert unet.read_device("cpu") == "cpu", "which somebody asks for"
 
 
-@pytest.mark.parametrize(("memory", "expected"), [(80e9, 512), (24e9, 256), (16e9, MAX_TILE)])
+@pytest.mark.parametrize(("memory", "expected"), [(80e9, 512), (24e9, 256), (4e9, MAX_TILE)])
 def test_the_largest_tile_goes_by_the_gpus_memory(
     unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, memory: float, expected: int
 ) -> None:
@@ -138,3 +175,70 @@ def test_the_largest_tile_goes_by_the_gpus_memory(
     assert unet.max_tile_of("96", tmp_path, gpu) == 96
     (tmp_path / "model.plan").touch()
     assert unet.max_tile_of("auto", tmp_path, gpu) == MAX_TILE, "its profiles end there"
+
+
+@pytest.mark.parametrize(("memory", "rows"), [(80e9, 16), (4e9, 3)])
+def test_a_call_has_as_many_rows_as_a_gpu_has_memory_for(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, memory: float, rows: int
+) -> None:
+    properties = type("Properties", (), {"total_memory": int(memory)})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    assert unet.rows_at_once(16, torch.device("cuda:0")) == rows
+    assert unet.rows_at_once(16, torch.device("cpu")) == 16
+
+
+@pytest.mark.parametrize(("cuda_graphs", "wrapped"), [("auto", True), ("off", False)])
+def test_calls_on_a_gpu_may_be_graphs(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cuda_graphs: str, wrapped: bool
+) -> None:
+    properties = type("Properties", (), {"total_memory": int(80e9)})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    captured: list[int] = []
+
+    class Graph:
+        nbytes = 1
+
+        def __init__(self, engine: Any, inputs: dict[str, Any]) -> None:
+            captured.append(len(inputs["sample"]))
+
+        def __call__(self, inputs: dict[str, Any]) -> Any:
+            return 2 * inputs["sample"]
+
+    class OnGpu(FakeEngine):
+        stream = None
+
+    monkeypatch.setattr(unet, "CudaGraph", Graph)
+    monkeypatch.setattr(unet, "find_engine", lambda *_: OnGpu("meta"))
+    loaded = unet.load_unet(tmp_path, "cuda:0", "denoise", cuda_graphs)
+    for _ in range(3):
+        sample = torch.ones(3, 7, 8, 8, device="meta")
+        assert loaded({"sample": sample}).shape == sample.shape
+    assert captured == ([4] if wrapped else [])
+
+
+def test_on_a_cpu_nothing_is_padded_or_captured(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = FakeEngine("cpu")
+    monkeypatch.setattr(unet, "find_engine", lambda *_: engine)
+    loaded = unet.load_unet(tmp_path, "cpu", "denoise", "auto")
+    assert loaded._engine is engine
+    with pytest.raises(ValueError, match='cuda_graphs of denoise is on: it must be "auto" or "off'):
+        unet.load_unet(tmp_path, "cpu", "denoise", "on")
+
+
+def test_a_plan_of_another_tensorrt_is_not_loaded(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """But by Triton's own backend, where this Python has no TensorRT at all."""
+    folder = tmp_path / "unet" / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.plan").touch()
+    engines = {"unet": {"engine": "tensorrt", "machine": {"tensorrt": "11.0", "gpu": "H100"}}}
+    manifest = {"command": "upscale export", "engines": engines}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "tensorrt" or None)
+    with pytest.raises(TritonModelException, match="made for gpu H100"):
+        unet.load_unet(folder, "cuda:0", "denoise")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert isinstance(unet.load_unet(folder, "cuda:0", "denoise"), unet.BlsUNet)

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # these stages, before any other
 
 from stages.bls import call_model
 from stages.clip_pixels import ClipPixels
-from stages.errors import NoSafetyChecker
+from stages.errors import NoSafetyChecker, OutOfMemory
 from stages.limits import SCALE
 from stages.mosaic import Mosaic
 from stages.tiles import checked_max_tile, refuse_past_plan
@@ -65,8 +65,7 @@ class TritonPythonModel:
         mosaic = Mosaic(latents_size, (SCALE * height, SCALE * width), self.max_tile)
         for tiles in mosaic.batches(self.batch_size):
             windows = np.stack([tile.window(latents) for tile in tiles])
-            images = call_engine("vae_decoder", "latents", windows, "image", trace)
-            for tile, image in zip(tiles, images, strict=True):
+            for tile, image in zip(tiles, decoded(windows, trace), strict=True):
                 mosaic.add_tile(tile, image)
         return mosaic.image
 
@@ -77,6 +76,17 @@ class TritonPythonModel:
             "safety_checker", "pixel_values", pixel_values, "concept_scores", trace
         )
         return bool((scores > 0).any())
+
+
+def decoded(windows: NDArray[np.float32], trace: Any) -> list[NDArray[np.uint8]]:
+    """Tiles [n, 4, h, w] -> their images, in one call or, where it has no memory, in halves."""
+    try:
+        return list(call_engine("vae_decoder", "latents", windows, "image", trace))
+    except OutOfMemory:
+        half = len(windows) // 2
+        if not half:
+            raise
+        return decoded(windows[:half], trace) + decoded(windows[half:], trace)
 
 
 def call_engine(

@@ -23,7 +23,7 @@ from stages.schedules import Schedules
 from stages.tiles import refuse_past_plan
 from stages.triton_caller import TritonCaller
 from stages.triton_metrics import Metrics
-from stages.unet import load_unet, max_tile_of, read_device
+from stages.unet import load_unet, max_tile_of, read_device, rows_at_once
 
 
 class TritonPythonModel:
@@ -39,7 +39,7 @@ class TritonPythonModel:
         schedules = Schedules(folder / "schedules.npz")
         wanted = read_device(parameters["device"])
         unet_folder = folder.parents[1] / "unet" / "1"
-        unet = load_unet(unet_folder, wanted, parameters["unet"])
+        unet = load_unet(unet_folder, wanted, parameters["unet"], parameters["cuda_graphs"])
         value = os.environ.get("MAX_TILE") or parameters["max_tile"]
         self.max_tile = max_tile_of(value, unet_folder, unet.device)
         refuse_past_plan("MAX_TILE", self.max_tile, unet_folder)
@@ -56,7 +56,7 @@ class TritonPythonModel:
         self.loop = DenoiseLoop(
             unet,
             start_job,
-            unet_batch_size=int(parameters["unet_batch_size"]),
+            unet_batch_size=rows_at_once(int(parameters["unet_batch_size"]), unet.device),
             admission=Admission(
                 max_active=int(parameters["max_active"]),
                 memory_budget_mb=read_memory_budget(parameters["memory_budget_mb"]),
@@ -66,6 +66,7 @@ class TritonPythonModel:
             max_waiting=int(parameters["max_waiting"]),
             on_round=self.metrics.publish,
             starter=ThreadPoolExecutor(1, "denoise-start"),
+            reporter=ThreadPoolExecutor(1, "denoise-report"),
         )
         self.loop.start()
 
