@@ -35,7 +35,7 @@ class TritonPythonModel:
 
     @cached_property
     def engine(self) -> AotiEngine:
-        """Loaded by the first call where nothing warms it up: denoise runs the one of unet itself."""
+        """Loaded by the first call where nothing warms it up: denoise runs that of unet itself."""
         return AotiEngine(self.package, self.device)
 
     def execute(self, requests: list[Any]) -> list[Any]:

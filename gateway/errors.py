@@ -18,6 +18,7 @@ UpscaleError
     TritonLost            it or a process of its has ended
       TritonRefused       it stops or could not be reached, and has done nothing
     UnknownModel          it serves an `upscale` that `upscale export` did not write
+  BrokenPicture           what the model made is no picture
   StoreFailed             the result has no place; the reason stays in the log
 """
 
@@ -144,6 +145,16 @@ class TritonRefused(TritonLost):
 
 class UnknownModel(TritonFailed):
     """Triton serves a model `upscale` that `upscale export` did not write."""
+
+
+class BrokenPicture(UpscaleError):
+    """What the model made is no picture: not finite, or of one colour where the image is not."""
+
+    def __init__(self, why: str = "it is broken") -> None:
+        super().__init__(
+            f"No picture was made: {why}. Another seed or fewer steps may help; if it comes again,"
+            " the model has to be exported in a higher precision."
+        )
 
 
 class StoreFailed(UpscaleError):

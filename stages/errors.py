@@ -12,6 +12,7 @@ StageError
   DeadlineExceeded        the caller's time was over before its job was
   Cancelled               the caller went away
   EngineFailed            an engine answered with an error
+  BrokenPicture           an engine answered with what is no picture
 """
 
 import re
@@ -77,6 +78,12 @@ class EngineFailed(StageError):
     code = "engine_failed"
 
 
+class BrokenPicture(StageError):
+    """What an engine made is no picture: not finite, or of one colour where the image is not."""
+
+    code = "broken_picture"
+
+
 ERRORS: dict[str, type[StageError]] = {
     error.code: error
     for error in (
@@ -87,6 +94,7 @@ ERRORS: dict[str, type[StageError]] = {
         DeadlineExceeded,
         Cancelled,
         EngineFailed,
+        BrokenPicture,
     )
 }
 

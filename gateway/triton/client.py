@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gateway.errors import UnknownModel
 from gateway.http.request_id import current_id
+from gateway.images.color_fix import ColorFix
 from gateway.telemetry.durations import timed
 from gateway.telemetry.traces import trace_headers
 from gateway.triton.errors import translated
@@ -59,6 +60,7 @@ class UpscaleInputs:
     guidance_scale: float
     noise_level: int
     safety_check: bool
+    color_fix: ColorFix = "none"  # the gateway's, not Triton's
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ class TritonClient:
         return answer
 
     async def _decode(self, latents: InferResult) -> Upscaled:
-        dtypes = {"latents": np.float32, "image_size": np.int32, "safety_check": np.bool_}
+        dtypes = {"latents": np.float32, "image": np.uint8, "safety_check": np.bool_}
         tensors = [_tensor(name, latents.as_numpy(name), dtype) for name, dtype in dtypes.items()]
         result = await self._infer("decode", tensors)
         return Upscaled(image=result.as_numpy("upscaled"), nsfw=bool(result.as_numpy("nsfw")[0]))

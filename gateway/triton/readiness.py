@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from gateway.errors import (
+    BrokenPicture,
     InsufficientCapacity,
     NotReady,
     TritonFailed,
@@ -51,7 +52,7 @@ class Readiness:
         self._triton = triton
         self._interval_s = interval_s
         self.last_model: ServedModel | None = None
-        self._unknown_model: str | None = None  # what is wrong with one that is not ours
+        self._unusable: str | None = None  # why: it is not ours, or makes no pictures
         self._passed_at = float("-inf")
         self._requests = 0
         self._idle_timeout_s = self._busy_timeout_s = TRIAL_TIMEOUT_S
@@ -74,12 +75,7 @@ class Readiness:
         """In ai-runner's words: LOADING, OK or ERROR."""
         if self.ready.is_set():
             return "OK"
-        return "LOADING" if self.last_model is None and self._unknown_model is None else "ERROR"
-
-    @property
-    def fails(self) -> bool:
-        """Triton is there and makes no pictures; one that loads, ends or is gone does not fail."""
-        return self.status == "ERROR" and not self._refuses
+        return "LOADING" if self.last_model is None and self._unusable is None else "ERROR"
 
     async def watch(self) -> None:
         """Keep it true; runs until it is cancelled."""
@@ -178,7 +174,7 @@ class Readiness:
         if not self.ready.is_set():
             self._idle_timeout_s = stall_timeout_s(tried - began)
             self._busy_timeout_s = stall_timeout_s(time.monotonic() - tried)
-        self.last_model, self._unknown_model = model, None
+        self.last_model, self._unusable = model, None
         self._passed_at = time.monotonic()
         self._refuses = False
         self.lost.clear()
@@ -186,11 +182,11 @@ class Readiness:
         return True
 
     def _log_failure(self, error: UpscaleError) -> None:
-        """While Triton loads, failures are what is expected, but for a model that is not ours."""
-        if isinstance(error, UnknownModel):
-            if str(error) != self._unknown_model:
+        """While Triton loads, failures are what is expected, but for a model that never serves."""
+        if isinstance(error, (UnknownModel, BrokenPicture)):
+            if str(error) != self._unusable:
                 logger.error("%s", error)
-            self._unknown_model = str(error)
+            self._unusable = str(error)
         elif self.ready.is_set():
             logger.error("Triton fails: %s", error.__cause__)
 

@@ -15,6 +15,7 @@ STATUSES = {
     "deadline_exceeded": TritonError.UNAVAILABLE,
     "cancelled": TritonError.CANCELLED,
     "engine_failed": TritonError.INTERNAL,
+    "broken_picture": TritonError.INTERNAL,
 }
 
 

@@ -34,7 +34,7 @@ class TritonPythonModel:
 
     @cached_property
     def engine(self) -> OnnxEngine:
-        """Loaded by the first call where nothing warms it up: denoise runs the one of unet itself."""
+        """Loaded by the first call where nothing warms it up: denoise runs that of unet itself."""
         return OnnxEngine(self.path, self.device, self.outputs)
 
     def execute(self, requests: list[Any]) -> list[Any]:
