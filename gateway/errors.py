@@ -14,6 +14,7 @@ UpscaleError
   NotReady                no model is being served yet, or no longer
     ModelChanged          another one than that which the request was read for
   RequestTimeout          the whole request took too long
+    TooSlow               it would, by what others took here
   TritonFailed            Triton failed; its words stay in the log
     TritonLost            it or a process of its has ended
       TritonRefused       it stops or could not be reached, and has done nothing
@@ -125,6 +126,17 @@ class RequestTimeout(UpscaleError):
         super().__init__(
             f"The request took longer than {seconds:g} s and was given up;"
             " ask for fewer steps or send a smaller image."
+        )
+
+
+class TooSlow(RequestTimeout):
+    """The request would take longer than it may, by what others took; nothing of it was done."""
+
+    def __init__(self, seconds: float, allowed_s: float) -> None:
+        UpscaleError.__init__(
+            self,
+            f"This server would take {seconds:.0f} s or more for it, and {allowed_s:.0f} s are"
+            " allowed; ask for fewer steps or send a smaller image.",
         )
 
 

@@ -14,6 +14,7 @@ from fastapi import UploadFile
 
 from gateway.errors import BrokenPicture
 from gateway.estimate.pace import Pace
+from gateway.estimate.refusal import check_duration
 from gateway.estimate.work import Work
 from gateway.http.capacity import Capacity
 from gateway.http.deadlines import Deadlines
@@ -130,6 +131,7 @@ class Upscaler:
             inputs.guidance_scale,
             self.settings.max_tile,
         )
+        check_duration(self.pace, work, deadline - asyncio.get_running_loop().time())
         if events is not None:
             events.add_accepted(self.pace.seconds(work))
         with self.pace.waiting(work) as job:
