@@ -54,6 +54,9 @@ async def serve(
     try:
         triton.start()
         await _serve(triton, listener, settings, stop, say)
+    except ServeError:
+        await asyncio.to_thread(triton.kill)  # it loads what nobody may be served by
+        raise
     finally:
         say("Stopping.")
         await asyncio.to_thread(triton.stop)

@@ -233,7 +233,7 @@ def test_it_is_not_ready_before_it_may_be_and_says_what_goes_on() -> None:
             stages.append(readiness.stage)
             return await upscale(*arguments)
 
-        triton.upscale = noted  # type: ignore[method-assign]
+        triton.upscale = noted  # type: ignore[assignment,method-assign]
         readiness.allowed.clear()
         triton.model_error = TritonFailed()
         async with in_background(readiness.watch()), asyncio.timeout(5):
