@@ -248,7 +248,13 @@ class TritonClient:
 
     async def _decode(self, latents: InferResult) -> Upscaled:
         dtypes = {"latents": np.float32, "image": np.uint8, "safety_check": np.bool_}
-        tensors = [_tensor(name, latents.as_numpy(name), dtype) for name, dtype in dtypes.items()]
+        arrays = {name: latents.as_numpy(name) for name in dtypes}
+        if lacking := [name for name, array in arrays.items() if array is None]:
+            raise UnknownModel(
+                f"The repository at {self._url} is of another version: its denoise gives no"
+                f" {' and no '.join(lacking)}. Export it again."
+            )
+        tensors = [_tensor(name, arrays[name], dtype) for name, dtype in dtypes.items()]
         result = await self._infer("decode", tensors)
         return Upscaled(image=result.as_numpy("upscaled"), nsfw=bool(result.as_numpy("nsfw")[0]))
 
