@@ -32,7 +32,7 @@ def captured(
     encode = {name: upscale.pop(name) for name in ("prompt", "negative_prompt")}
     prompts = infer(client, "encode", encode, ("prompt_embeds", "negative_prompt_embeds"))
     denoise = {**upscale, **prompts}
-    decode = infer(client, "denoise", denoise, ("latents", "image_size", "safety_check"))
+    decode = infer(client, "denoise", denoise, ("latents", "image", "safety_check"))
     picture = infer(client, "decode", decode, ("upscaled",))["upscaled"]
     pixels = np.asarray(image, np.float32).transpose(2, 0, 1) / 127.5 - 1
     latents = decode["latents"]

@@ -42,6 +42,10 @@ NoiseLevel = Annotated[int | None, typer.Option(help="Noise added to the input."
 SafetyCheck = Annotated[
     bool | None, typer.Option(help="Have the result looked at by the safety checker.")
 ]
+ColorFix = Annotated[
+    str | None,
+    typer.Option(help="none, or wavelet: the colours of the image for the result."),
+]
 ModelId = Annotated[str | None, typer.Option(help="The model that the server must serve.")]
 Url = Annotated[str, typer.Option(envvar="UPSCALE_URL", help="The server.")]
 Token = Annotated[
@@ -84,6 +88,7 @@ def image(
     guidance_scale: GuidanceScale = None,
     noise_level: NoiseLevel = None,
     safety_check: SafetyCheck = None,
+    color_fix: ColorFix = None,
     model_id: ModelId = None,
     url: Url = "http://127.0.0.1:8000",
     token: Token = None,
@@ -108,7 +113,15 @@ def image(
     from client.server import Server
 
     form = Form(
-        prompt, negative_prompt, seed, steps, guidance_scale, noise_level, safety_check, model_id
+        prompt,
+        negative_prompt,
+        seed,
+        steps,
+        guidance_scale,
+        noise_level,
+        safety_check,
+        model_id,
+        color_fix=color_fix,
     )
     report = Report(is_json=as_json)
     jobs: list[Job] = []

@@ -33,6 +33,7 @@ class Form:
     safety_check: bool | None = None
     model_id: str | None = None
     output_format: OutputFormat = OutputFormat.PNG
+    color_fix: str | None = None
 
     @property
     def given(self) -> dict[str, str | int | float | bool]:

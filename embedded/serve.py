@@ -34,10 +34,10 @@ async def serve(
 ) -> None:
     """Serve a repository until SIGINT or SIGTERM.
 
+    It listens from the first moment, and says what goes on; nothing is served before the files are
+    known to be those that were exported, which is checked while Triton loads them.
     Raises ServeError or TritonError; either way no process and no shared memory stays behind.
     """
-    if why := changed_file(repository):
-        raise ServeError(why)
     listener = bind(settings.host, settings.port)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -54,6 +54,9 @@ async def serve(
     try:
         triton.start()
         await _serve(triton, listener, settings, stop, say)
+    except ServeError:
+        await asyncio.to_thread(triton.kill)  # it loads what nobody may be served by
+        raise
     finally:
         say("Stopping.")
         await asyncio.to_thread(triton.stop)
@@ -73,21 +76,36 @@ async def _serve(
     deadlines = Deadlines()
     server = http_server(create_app(settings, pool, deadlines), settings, GATEWAY_STOP_TIMEOUT_S)
     gateway = asyncio.create_task(server.serve(sockets=[listener]))
+    readiness.allowed.clear()
+    checking = asyncio.create_task(_check_files(triton.repository, readiness))
     keeping = asyncio.create_task(_keep_running(triton, readiness, say))
     stopping = asyncio.create_task(stop.wait())
     announcing = asyncio.create_task(_announce(readiness, listener, triton, say))
+    host, port = listener.getsockname()[:2]
+    say(f"The gateway is at http://{host}:{port}; Triton loads the engines.")
     try:
-        await asyncio.wait({gateway, keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        waiting = {gateway, keeping, stopping}
+        await asyncio.wait({*waiting, checking}, return_when=asyncio.FIRST_COMPLETED)
+        if checking.done() or keeping.done():
+            await checking  # a file that was changed is why Triton may have ended
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if keeping.done():
             keeping.result()
     finally:
         deadlines.end(GATEWAY_STOP_TIMEOUT_S)
-        for task in (stopping, announcing):
+        for task in (stopping, announcing, checking):
             task.cancel()
         server.should_exit = True
         await gateway  # Triton is kept running for the last requests
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _check_files(repository: Path, readiness: Readiness) -> None:
+    """Let it serve once its files are those that were exported. Raises ServeError."""
+    if why := await asyncio.to_thread(changed_file, repository):
+        raise ServeError(why)
+    readiness.allowed.set()
 
 
 async def _announce(

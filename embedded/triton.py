@@ -15,6 +15,7 @@ import psutil
 
 from embedded.errors import TritonError
 from embedded.leftovers import new_prefix, remove_by_prefix, remove_leftovers
+from embedded.out_of_memory import oom_kills
 from embedded.triton_log import why_it_failed
 from embedded.wheel import STUB, Wheel, environment, lay_out_backends
 from stages.machine import is_verified_on_cpu, machine_refusal
@@ -77,6 +78,8 @@ class Triton:
         self.metrics_port = metrics_port or free_port()
         self._traces_url = traces_url
         self._prefix = new_prefix()
+        self._has_own_port = not grpc_port
+        self._oom_kills = 0  # before the start
         self._log_start = 0  # bytes of the log that earlier starts have written
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -103,8 +106,11 @@ class Triton:
             )
         if why := machine_refusal(self.repository):
             raise TritonError(why)
+        if not self._has_own_port:
+            refuse_taken(self.address, self.grpc_port)
         wheel = Wheel.find()
         remove_leftovers()
+        self._oom_kills = oom_kills()
         backends = Path(tempfile.mkdtemp(prefix=self._prefix))
         lay_out_backends(wheel, backends)
         with self.log_path.open("ab") as log:
@@ -167,8 +173,14 @@ class Triton:
     def failure(self) -> TritonError:
         """Why it or one of its stubs ended, from its log."""
         status = self.ended()
-        what = "One of its stubs ended" if status is None else f"Triton ended with status {status}"
-        why = why_it_failed(self.log_path, self._log_start)
+        what = "One of its stubs ended" if status is None else how_it_ended(status)
+        if oom_kills() > self._oom_kills:
+            why = (
+                "the kernel has ended a process because memory ran out. Give it more, or end what"
+                " else takes it; docs/sizing.md says what a model needs."
+            )
+        else:
+            why = why_it_failed(self.log_path, self._log_start)
         return TritonError(f"{what}: {why} Its whole log is {self.log_path}.")
 
     def stop(self) -> None:
@@ -187,6 +199,27 @@ class Triton:
             self._process.wait()
             self._process = None
         remove_by_prefix(self._prefix)
+
+
+def how_it_ended(status: int) -> str:
+    """status: of subprocess, which is negative for a signal."""
+    if status < 0:
+        return f"Triton was ended by {signal.Signals(-status).name}"
+    return f"Triton ended with status {status}"
+
+
+def refuse_taken(address: str, port: int) -> None:
+    """Raise TritonError for a port that somebody listens at, before Triton has loaded all."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+            listener.listen()
+        except OSError as error:
+            raise TritonError(
+                f"Triton's port {port} on {address} cannot be used: {error.strerror};"
+                " --triton-grpc-port names another."
+            ) from error
 
 
 def free_port() -> int:

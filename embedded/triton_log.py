@@ -8,6 +8,8 @@ from embedded.wheel import PYTHON
 # Of `E1127 05:59:41.035134 29013 server.cc:241] "the message"`, the message.
 ERROR = re.compile(r'E\d{4} .*?\] "?(.*?)"?$')
 FAILED_MODEL = re.compile(r"failed to load '\w+' version")
+# The loader's words, of a stub or of a backend that Triton loads.
+LIBRARY = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
 # What Triton logs as errors on every machine without a GPU.
 HARMLESS = ("CudaDriverHelper has not been initialized", "unable to create stream for ")
 FATAL = "error: "  # the last line of a server that gives up, without a time before it
@@ -21,8 +23,9 @@ def why_it_failed(log_path: Path, start: int = 0) -> str:
     with log_path.open("rb") as log:
         log.seek(start)
         lines = log.read().decode(errors="replace").splitlines()
-    if any("libpython" in line and "cannot open shared object" in line for line in lines):
-        return f"its stub needs libpython{PYTHON}.so.1.0 (Debian: apt install libpython{PYTHON})."
+    if missing := next(filter(None, map(LIBRARY.search, lines)), None):
+        package = f" (Debian: apt install libpython{PYTHON})" if "libpython" in missing[1] else ""
+        return f"it needs {missing[1]}, which is not installed{package}."
     found = [match[1] for match in map(ERROR.match, lines) if match]
     errors = [text for text in found if not text.startswith(HARMLESS)]
     failed = [text for text in errors if FAILED_MODEL.match(text)]

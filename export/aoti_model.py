@@ -6,6 +6,7 @@ and has its own names for tensors (`KWARGS[sample]`). Not tried on a GPU yet.
 
 import json
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,15 @@ class TritonPythonModel:
             raise pb_utils.TritonModelException(why)
         self.inputs = [entry["name"] for entry in config["input"]]
         self.outputs = [entry["name"] for entry in config["output"]]
-        self.engine = AotiEngine(folder / args["model_version"] / PACKAGE, device_of(args))
+        self.package = folder / args["model_version"] / PACKAGE
+        self.device = device_of(args)
+        if config["model_warmup"]:
+            _ = self.engine
+
+    @cached_property
+    def engine(self) -> AotiEngine:
+        """Loaded by the first call where nothing warms it up: denoise runs that of unet itself."""
+        return AotiEngine(self.package, self.device)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return responses_to(requests, self.inputs, self.outputs, self.run)

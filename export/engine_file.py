@@ -70,7 +70,7 @@ def write_engine(
     return Written(run, measure(network, module, checkpoint, run), device, profiles)
 
 
-def fit_config(path: Path, choice: Choice, written: Written) -> None:
+def fit_config(path: Path, network: Network, choice: Choice, written: Written) -> None:
     """Name the backend in an engine's config.pbtxt, and the dimensions of this checkpoint."""
     config = read_config(path)
     for tensor in [*config.input, *config.output]:
@@ -87,8 +87,14 @@ def fit_config(path: Path, choice: Choice, written: Written) -> None:
     if has_gpu() and choice.engine is not Engine.TENSORRT:
         # Where Python runs the engine, which else gets every tensor through the host.
         config.parameters["FORCE_CPU_ONLY_INPUT_TENSORS"].string_value = "no"
-    warm_up(config, WARM_SIDE)
+    if not is_run_by_denoise(network, choice):
+        warm_up(config, WARM_SIDE)
     write_config(path, config)
+
+
+def is_run_by_denoise(network: Network, choice: Choice) -> bool:
+    """Whether the model of this engine is called by nobody as a rule, so that it loads none."""
+    return network.name == "unet" and choice.engine is not Engine.TENSORRT
 
 
 def warm_up(config: ModelConfig, side: int) -> None:

@@ -115,7 +115,7 @@ def export_engine(
         read_config(config).max_batch_size,
     )
     check_error(network, choice.precision, written.measured.error)
-    fit_config(config, choice, written)
+    fit_config(config, network, choice, written)
     if choice.engine is Engine.AOTI:
         add_aoti_model(config.parent / "1")
     return describe_engine(choice, written, network.tolerance_in(choice.precision))

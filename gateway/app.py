@@ -17,7 +17,7 @@ from gateway.http.head import HeadAsGet
 from gateway.http.request_log import RequestLog
 from gateway.http.request_target import AbsoluteTargets
 from gateway.results.store import LocalResults, result_store
-from gateway.routes.answer import CHECK, NSFW, SEED
+from gateway.routes.answer import CHECK, DISTANCE, NSFW, SEED
 from gateway.routes.estimate import estimate_router
 from gateway.routes.health import health_router
 from gateway.routes.openapi import follow_contract
@@ -64,7 +64,7 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
     results = result_store(settings)
     metrics = Metrics(capacity)
     pace = Pace(settings.max_in_progress, lambda: len(pool.ready()))
-    upscaler = Upscaler(settings, pool, capacity, deadlines, results, pace)
+    upscaler = Upscaler(settings, pool, capacity, deadlines, results, pace, metrics)
     files = PageFiles(settings)
     app.include_router(upscale_router(upscaler, error_answers))
     if isinstance(results, LocalResults):
@@ -82,7 +82,7 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
             allow_origins=settings.cors_origins.split(","),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=[SEED, NSFW, CHECK, "Retry-After", "X-Request-ID"],
+            expose_headers=[SEED, NSFW, CHECK, DISTANCE, "Retry-After", "X-Request-ID"],
         )
     app.add_middleware(RequestLog, metrics=metrics)
     app.add_middleware(ClosingConnections, deadlines=deadlines)

@@ -14,10 +14,12 @@ UpscaleError
   NotReady                no model is being served yet, or no longer
     ModelChanged          another one than that which the request was read for
   RequestTimeout          the whole request took too long
+    TooSlow               it would, by what others took here
   TritonFailed            Triton failed; its words stay in the log
     TritonLost            it or a process of its has ended
       TritonRefused       it stops or could not be reached, and has done nothing
     UnknownModel          it serves an `upscale` that `upscale export` did not write
+  BrokenPicture           what the model made is no picture
   StoreFailed             the result has no place; the reason stays in the log
 """
 
@@ -127,6 +129,17 @@ class RequestTimeout(UpscaleError):
         )
 
 
+class TooSlow(RequestTimeout):
+    """The request would take longer than it may, by what others took; nothing of it was done."""
+
+    def __init__(self, seconds: float, allowed_s: float) -> None:
+        UpscaleError.__init__(
+            self,
+            f"This server would take {seconds:.0f} s or more for it, and {allowed_s:.0f} s are"
+            " allowed; ask for fewer steps or send a smaller image.",
+        )
+
+
 class TritonFailed(UpscaleError):
     """Triton failed or could not be reached."""
 
@@ -144,6 +157,16 @@ class TritonRefused(TritonLost):
 
 class UnknownModel(TritonFailed):
     """Triton serves a model `upscale` that `upscale export` did not write."""
+
+
+class BrokenPicture(UpscaleError):
+    """What the model made is no picture: not finite, or of one colour where the image is not."""
+
+    def __init__(self, why: str = "it is broken") -> None:
+        super().__init__(
+            f"No picture was made: {why}. Another seed or fewer steps may help; if it comes again,"
+            " the model has to be exported in a higher precision."
+        )
 
 
 class StoreFailed(UpscaleError):

@@ -35,6 +35,7 @@ class Health(BaseModel):
     """ai-runner's answer to `GET /health`."""
 
     status: Annotated[str, Field(description="LOADING, OK, ERROR or IDLE.")]
+    stage: Annotated[str | None, Field(description="What goes on, with LOADING only.")] = None
 
 
 class Model(BaseModel):

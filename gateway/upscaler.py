@@ -12,10 +12,13 @@ from typing import TypeVar
 
 from fastapi import UploadFile
 
+from gateway.errors import BrokenPicture
 from gateway.estimate.pace import Pace
+from gateway.estimate.refusal import check_duration
 from gateway.estimate.work import Work
 from gateway.http.capacity import Capacity
 from gateway.http.deadlines import Deadlines
+from gateway.images.color_fix import with_colors_of
 from gateway.images.read import read_image
 from gateway.images.write import OutputFormat, check_size, write_image
 from gateway.results.store import ResultStore
@@ -25,16 +28,27 @@ from gateway.routes.events import RequestEvents
 from gateway.routes.form import UpscaleForm, UpscaleJson, form_of_json
 from gateway.settings import Settings
 from gateway.telemetry.durations import timed, when_timed
+from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.notes import note
-from gateway.triton.client import UpscaleInputs
+from gateway.triton.client import OnProgress, Upscaled, UpscaleInputs
 from gateway.triton.pool import TritonPool
 from stages.limits import SCALE
+from stages.soundness import distance
 
 # At a time: a file made for it keeps a decoder busy for a second and takes 100 MB.
 READERS = 2
 SPOOLED_BYTES = 2**20  # of a body of JSON in memory, as of a form's file; the rest goes to a disk
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A picture's file and what is said of it. distance: from its image, 0 to 255 levels."""
+
+    content: bytes
+    nsfw: bool
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,7 @@ class Upscaler:
     deadlines: Deadlines
     results: ResultStore
     pace: Pace
+    metrics: Metrics
     readers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(READERS, "read-image")
     )
@@ -82,10 +97,10 @@ class Upscaler:
     ) -> UpscaleAnswer:
         """The picture, published. events: of who watches. Raises what can go wrong on the way."""
         async with self.deadlines.until(deadline, self.settings.request_timeout_s):
-            content, nsfw = await self._make_file(inputs, output_format, deadline, events)
+            made = await self._make_file(inputs, output_format, deadline, events)
             with timed("publish"):
-                url = await self.results.publish(content, output_format, base_url)
-        return UpscaleAnswer(url, inputs.seed, nsfw)
+                url = await self.results.publish(made.content, output_format, base_url)
+        return UpscaleAnswer(url, inputs.seed, made.nsfw, made.distance)
 
     async def make_file(
         self,
@@ -96,8 +111,8 @@ class Upscaler:
     ) -> FileAnswer:
         """As `make_answer`, the picture published nowhere."""
         async with self.deadlines.until(deadline, self.settings.request_timeout_s):
-            content, nsfw = await self._make_file(inputs, output_format, deadline, events)
-        return FileAnswer(content, output_format, inputs.seed, nsfw)
+            made = await self._make_file(inputs, output_format, deadline, events)
+        return FileAnswer(made.content, output_format, inputs.seed, made.nsfw, made.distance)
 
     async def _make_file(
         self,
@@ -105,7 +120,7 @@ class Upscaler:
         output_format: OutputFormat,
         deadline: float,
         events: RequestEvents | None,
-    ) -> tuple[bytes, bool]:
+    ) -> Made:
         on_position = (lambda _: None) if events is None else events.add_queued
         on_progress = None if events is None else events.add_progress
         height, width = inputs.image.shape[:2]
@@ -116,19 +131,28 @@ class Upscaler:
             inputs.guidance_scale,
             self.pool.max_tile,
         )
+        check_duration(self.pace, work, deadline - asyncio.get_running_loop().time())
         if events is not None:
             events.add_accepted(self.pace.seconds(work))
         with self.pace.waiting(work) as job:
             async with self.capacity.turn(on_position):
                 self.pace.begun(job)
                 with when_timed("denoise", partial(self.pace.denoised, job)):
-                    upscaled = await self.pool.upscale(
-                        inputs, deadline, on_progress, self.settings.preview_every
-                    )
+                    upscaled = await self._upscaled(inputs, deadline, on_progress)
                 self.pace.finished(job)
         with timed("write_image"):
-            content = await asyncio.to_thread(write_image, upscaled.image, output_format)
-        return content, upscaled.nsfw
+            return await asyncio.to_thread(_made, inputs, upscaled, output_format)
+
+    async def _upscaled(
+        self, inputs: UpscaleInputs, deadline: float, on_progress: OnProgress | None
+    ) -> Upscaled:
+        try:
+            return await self.pool.upscale(
+                inputs, deadline, on_progress, self.settings.preview_every
+            )
+        except BrokenPicture:
+            self.metrics.count_broken_picture()
+            raise
 
     async def _content(self, form: UpscaleForm | UpscaleJson) -> bytes:
         if isinstance(form, UpscaleForm):
@@ -140,6 +164,14 @@ class Upscaler:
         return await asyncio.get_running_loop().run_in_executor(
             self.readers, in_context, work, *arguments
         )
+
+
+def _made(inputs: UpscaleInputs, upscaled: Upscaled, output_format: OutputFormat) -> Made:
+    picture = upscaled.image
+    if inputs.color_fix == "wavelet":
+        picture = with_colors_of(inputs.image, picture)
+    levels = round(distance(picture, inputs.image), 2)
+    return Made(write_image(picture, output_format), upscaled.nsfw, levels)
 
 
 @asynccontextmanager

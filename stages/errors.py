@@ -13,6 +13,7 @@ StageError
   Cancelled               the caller went away
   EngineFailed            an engine answered with an error
     OutOfMemory           there was no memory for its call
+  BrokenPicture           an engine answered with what is no picture
 """
 
 import re
@@ -84,6 +85,12 @@ class OutOfMemory(EngineFailed):
     code = "out_of_memory"
 
 
+class BrokenPicture(StageError):
+    """What an engine made is no picture: not finite, or of one colour where the image is not."""
+
+    code = "broken_picture"
+
+
 ERRORS: dict[str, type[StageError]] = {
     error.code: error
     for error in (
@@ -95,6 +102,7 @@ ERRORS: dict[str, type[StageError]] = {
         Cancelled,
         EngineFailed,
         OutOfMemory,
+        BrokenPicture,
     )
 }
 

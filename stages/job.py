@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stages.errors import BrokenPicture
 from stages.request import Caller, Progress, Request
 from stages.schedules import Schedule
 from stages.tiles import MULTIPLE, Tile
@@ -157,6 +158,9 @@ class Job:
         """Answer the caller with the finished latents."""
         try:
             self.caller.send(self.request, self.latents)
+        except BrokenPicture as error:
+            logger.error("%s", error)
+            self.fail(error)
         except Exception as error:  # of this caller alone: there may be no memory for its latents
             logger.exception("a finished job could not be sent")
             self.fail(error)

@@ -10,6 +10,7 @@ import triton_python_backend_utils as pb_utils
 
 from stages.preview import Preview
 from stages.request import Caller, Progress, Request
+from stages.soundness import check_latents
 from stages.triton_errors import error_response
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
@@ -38,9 +39,11 @@ class TritonCaller(Caller):
         self._sender.send(pb_utils.InferenceResponse(tensors))
 
     def send(self, request: Request, latents: torch.Tensor) -> None:
+        made = latents[0].cpu().numpy()
+        check_latents(made)
         outputs = {
-            "latents": latents[0].cpu().numpy(),
-            "image_size": np.array(request.image_size, np.int32),
+            "latents": made,
+            "image": request.image,
             "safety_check": np.array([request.safety_check]),
             "max_tile": np.array([request.max_tile], np.int32),
         }

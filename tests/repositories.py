@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from filelock import FileLock
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from embedded.default_repository import CACHE, default_repository, fingerprint
 from export.manifest import record
@@ -27,11 +27,16 @@ from tests import tiny_pipeline
 ROOT = Path(__file__).parent.parent
 FOLDER = CACHE / "tests"
 WITHOUT_SAFETY_CHECKER = "wide"
+BROKEN_LATENTS, BROKEN_PIXELS = 313, 314  # noise levels at which "flagging" makes no pictures
+HUGE = 1e6  # latents
 
 
 @dataclass(frozen=True)
 class Export:
-    """What `upscale export` is asked for. flags: the safety checker finds something everywhere."""
+    """What `upscale export` is asked for.
+
+    flags: the safety checker finds something everywhere, and pictures can be broken.
+    """
 
     architecture: str
     options: tuple[str, ...] = ()
@@ -72,6 +77,8 @@ def exported(name: str, checkpoint: Callable[[str], Path]) -> Path:
             if export.flags:
                 shutil.copytree(exported(export.architecture, checkpoint), repository)
                 _flag_everything(repository)
+                _break_pictures(repository)
+                record(repository)
                 return repository
             command = [sys.executable, "-m", "cli", "export", "--output", str(repository)]
             command += ["--model", str(checkpoint(export.architecture)), *export.options]
@@ -93,6 +100,54 @@ def _lock(name: str) -> Iterator[None]:
         yield
 
 
+def _break_pictures(repository: Path) -> None:
+    """Half precision's faults: NaN for requests of BROKEN_LATENTS, black ones of BROKEN_PIXELS."""
+    path = repository / "unet" / "1" / "model.onnx"
+    model = onnx.load(path)
+    add = helper.make_node
+    nodes = [add("Cast", ["class_labels"], ["level"], to=TensorProto.FLOAT)]
+    constants = {"nan": np.nan, "huge": HUGE, "none": 0.0}
+    constants |= {"latents": BROKEN_LATENTS, "pixels": BROKEN_PIXELS}
+    nodes += [add("Equal", ["level", kind], [f"is_{kind}"]) for kind in ("latents", "pixels")]
+    nodes.append(add("Where", ["is_latents", "nan", "none"], ["nans"]))
+    nodes.append(add("Where", ["is_pixels", "huge", "nans"], ["faults"]))
+    nodes.append(add("Unsqueeze", ["faults", "axes"], ["spread"]))
+    _add_last(model, constants, nodes, lambda sound, out: add("Add", [sound, "spread"], [out]))
+    onnx.save(model, path)
+    path = repository / "vae_decoder" / "1" / "model.onnx"
+    model = onnx.load(path)
+    nodes = [add("Abs", ["latents"], ["sizes"])]
+    nodes.append(add("ReduceMax", ["sizes"], ["largest"], keepdims=1))
+    nodes.append(add("Greater", ["largest", "limit"], ["is_huge"]))
+    black = numpy_helper.from_array(np.zeros((1, 1, 1, 1), np.uint8), "black")
+    model.graph.initializer.append(black)
+    _add_last(
+        model,
+        {"limit": HUGE / 1e4},
+        nodes,
+        lambda sound, out: add("Where", ["is_huge", "black", sound], [out]),
+    )
+    onnx.save(model, path)
+
+
+def _add_last(
+    model: onnx.ModelProto,
+    constants: dict[str, float],
+    nodes: list[onnx.NodeProto],
+    last: Callable[[str, str], onnx.NodeProto],
+) -> None:
+    """Nodes after all others; last: makes of the graph's output, under another name, its own."""
+    graph = model.graph
+    [output] = graph.output
+    for node in graph.node:
+        node.output[:] = ["sound" if name == output.name else name for name in node.output]
+        node.input[:] = ["sound" if name == output.name else name for name in node.input]
+    for name, value in constants.items():
+        graph.initializer.append(numpy_helper.from_array(np.array([value], np.float32), name))
+    graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
+    graph.node.extend([*nodes, last("sound", output.name)])
+
+
 def _flag_everything(repository: Path) -> None:
     """Lower every concept's threshold below what a cosine can be."""
     path = repository / "safety_checker" / "1" / "model.onnx"
@@ -105,7 +160,6 @@ def _flag_everything(repository: Path) -> None:
     lowered = np.full(tuple(thresholds.dims), -1, np.float32)
     thresholds.CopyFrom(numpy_helper.from_array(lowered, thresholds.name))
     onnx.save(model, path)
-    record(repository)
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from gateway.estimate.costs import WEIGHT, Costs
 from gateway.estimate.work import Work
 
+GIVEN_UP = 1.1  # times what was waited, of something that was not there by then
+
 
 @dataclass(eq=False)
 class Job:
@@ -71,6 +73,8 @@ class Pace:
         try:
             yield job
         finally:
+            if job in self._denoising:
+                self._learn_given_up(job)
             self._leave(job)
 
     def begun(self, job: Job) -> None:
@@ -96,7 +100,8 @@ class Pace:
             return
         self._leave(job)
         if job.began < self._decoded_s:
-            self._decode.learn(job.work.latent_pixels, self._decoded_s - job.began)
+            decode_s = self._decoded_s - job.began
+            self._decode.learn(job.work.latent_pixels, decode_s, self._summed_until)
         if job.expected_s:
             longer = (self._summed_until - job.arrived) / job.expected_s
             self._later *= (longer / self._later) ** WEIGHT
@@ -106,18 +111,32 @@ class Pace:
         expected_s = self._expected_s(work)
         return expected_s if self._is_idle or expected_s is None else self._later * expected_s
 
+    def least_seconds(self, work: Work) -> tuple[float, float]:
+        """What it takes at least: alone, and behind those who are here; 0 where that is unknown."""
+        self._sum_up()
+        rest = self._least_of(work)
+        if not rest.round_s:
+            return 0.0, 0.0
+        alone_s = rest.rounds * rest.round_s + rest.decode_s
+        here = (*self._waiting, *self._denoising, *self._decoding)
+        is_known = all(self._least_of(job.work).round_s for job in here)
+        return alone_s, self._simulated_s(work, self._least_of) if is_known else alone_s
+
     def _expected_s(self, work: Work) -> float | None:
         if not self._decode.are_known:
             return None
         self._sum_up()
-        newcomer = self._rest_of(work)
-        denoising = [self._rest_of(job.work) for job in self._denoising]
+        return self._simulated_s(work, self._rest_of)
+
+    def _simulated_s(self, work: Work, rest_of: Callable[[Work], _Rest]) -> float:
+        newcomer = rest_of(work)
+        denoising = [rest_of(job.work) for job in self._denoising]
         for rest, job in zip(denoising, self._denoising, strict=True):
             rest.rounds = max(0.0, rest.rounds - (self._rounds - job.began))
-        decoding = [self._rest_of(job.work) for job in self._decoding]
+        decoding = [rest_of(job.work) for job in self._decoding]
         for rest, job in zip(decoding[:1], self._decoding, strict=False):
             rest.decode_s = max(0.0, rest.decode_s - (self._decoded_s - job.began))
-        queue = [*(self._rest_of(job.work) for job in self._waiting), newcomer]
+        queue = [*(rest_of(job.work) for job in self._waiting), newcomer]
         seconds = 0.0
         while newcomer in (*queue, *denoising, *decoding):
             while queue and len(denoising) + len(decoding) < self._max_in_progress:
@@ -132,10 +151,22 @@ class Pace:
     def _learn_row(self, pixels: int, factor: float) -> None:
         """It took so many times what it was taken for, which at first was nothing but a unit."""
         is_first = not self._row.are_known
-        self._row.learn(pixels, self._row.of(pixels) * factor)
+        self._row.learn(pixels, self._row.of(pixels) * factor, self._summed_until)
         if is_first:
             for job in self._denoising:
                 job.began = self._rounds - (self._rounds - job.began) / factor
+
+    def _learn_given_up(self, job: Job) -> None:
+        """Who went away or whose time was over waited for so much of the machine in vain."""
+        self._sum_up()
+        pixels = job.work.tile_pixels
+        row_s = self._row.of(pixels) * (self._rounds - job.began) / job.work.rounds
+        self._row.learn_at_least(pixels, GIVEN_UP * row_s, self._summed_until)
+
+    def _least_of(self, work: Work) -> _Rest:
+        now = self._summed_until
+        round_s = work.rows_per_tile * self._row.at_least(work.tile_pixels, now)
+        return _Rest(work.rounds, round_s, self._decode.at_least(work.latent_pixels, now))
 
     def _advance(self, denoising: list[_Rest], decoding: list[_Rest]) -> float:
         """Go on until the next of them leaves denoise or is done; the seconds that it takes."""

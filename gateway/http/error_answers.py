@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import (
     BodyTooLarge,
+    BrokenPicture,
     ForeignOrigin,
     ImageTooLarge,
     InsufficientCapacity,
@@ -53,6 +54,7 @@ STATUSES = {
     NotReady: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
     RequestTimeout: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.GATEWAY_TIMEOUT),
     TritonFailed: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
+    BrokenPicture: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR),
     StoreFailed: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
     UpscaleError: (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR),
 }
@@ -87,6 +89,8 @@ class ErrorAnswers:
             return error_response(500, "The server failed unexpectedly; the fault is in its log.")
         if isinstance(error, TritonFailed):
             logger.error("Triton failed: %s", error.__cause__ or "it was lost")
+        if isinstance(error, BrokenPicture):
+            logger.error("a broken picture was held back: %s", error)
         if isinstance(error, StoreFailed):
             logger.error("a result could not be stored: %r", error.__cause__)
         is_busy = isinstance(error, InsufficientCapacity)

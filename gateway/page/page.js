@@ -23,10 +23,11 @@ let model = null; // GET /model, while the server is ready
 async function watchHealth() {
   try {
     const health = await fetch("health");
-    const { status } = await health.json();
+    const { status, stage } = await health.json();
     const answer = health.ok ? await fetch("model") : null;
     model = answer?.ok ? await answer.json() : null;
     if (model) showModel();
+    else if (stage) $("model").textContent = `The model is loading: ${stage}.`;
     else $("model").textContent = STATUSES[status] ?? STATUSES.LOADING;
   } catch {
     model = null;

@@ -10,13 +10,13 @@ from gateway.errors import (
     InsufficientCapacity,
     InvalidRequest,
     NotReady,
-    RequestTimeout,
     TritonFailed,
     UnsupportedEncoding,
     UploadTimeout,
     UpscaleError,
 )
 from gateway.estimate.pace import Pace
+from gateway.estimate.refusal import check_duration
 from gateway.estimate.work import Work
 from gateway.http.capacity import Capacity
 from gateway.http.entrance import ESTIMATES
@@ -73,7 +73,7 @@ def estimate_router(
         asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
         work = Work(fields.width, fields.height, *asked, pool.max_tile)
         seconds = pace.seconds(work)
-        reason = why_not(work, fields, settings, limits, capacity, seconds)
+        reason = why_not(work, fields, settings, limits, capacity, pace)
         height, width = work.output_size
         return Estimate(
             accepted=reason is None,
@@ -112,7 +112,7 @@ def why_not(
     settings: Settings,
     limits: DenoiseLimits,
     capacity: Capacity,
-    seconds: float | None,
+    pace: Pace,
 ) -> str | None:
     """The sentence that the request would be answered with; None where it would be served."""
     try:
@@ -125,8 +125,7 @@ def why_not(
             limits.max_active, settings.memory_budget_mb, embeds_bytes, work.max_tile
         ).check_request(request)
         capacity.check()
-        if seconds is not None and seconds > settings.request_timeout_s:
-            raise RequestTimeout(settings.request_timeout_s)
+        check_duration(pace, work, settings.request_timeout_s)
     except (UpscaleError, StageError, ValueError) as error:  # the last: this budget is not Triton's
         is_busy = isinstance(error, InsufficientCapacity)
         return f"{NO_CAPACITY}: {error}" if is_busy else str(error)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from gateway.errors import InvalidRequest
 from gateway.http.json_body import fields_of_json, validated
+from gateway.images.color_fix import ColorFix
 from gateway.images.write import OutputFormat
 from gateway.settings import SafetyCheck
 from gateway.triton.client import ServedModel, UpscaleInputs
@@ -85,6 +86,13 @@ class UpscaleFields(BaseModel):
         ),
     ] = None
     output_format: ResultFormat = "png"
+    color_fix: Annotated[
+        ColorFix,
+        Field(
+            description="wavelet gives the result the colours of the image: its low frequencies."
+            " none leaves what the model makes, as diffusers."
+        ),
+    ] = "none"
     stream: Annotated[
         bool,
         Field(description="Answer with server-sent events, as Accept: text/event-stream does."),
@@ -141,6 +149,7 @@ class UpscaleFields(BaseModel):
             guidance_scale=guidance_scale,
             noise_level=model.noise_level if self.noise_level is None else self.noise_level,
             safety_check=self.safety_check and model.has_safety_checker,
+            color_fix=self.color_fix,
         )
 
 

@@ -18,13 +18,13 @@ def health_router(pool: TritonPool, deadlines: Deadlines, metrics: Metrics) -> A
     @router.get("/health/", include_in_schema=False)
     async def health() -> JSONResponse:
         """200 when a real inference has passed lately; go-livepeer takes any 200 for ready."""
-        status = _status()
-        return JSONResponse({"status": status}, 200 if status == "OK" else 503)
+        health = _health()
+        return JSONResponse(health, 200 if health["status"] == "OK" else 503)
 
     @router.get("/livez", response_model=Health)
     async def livez() -> JSONResponse:
         """200 while the gateway answers at all; Kubernetes restarts it when not."""
-        return JSONResponse({"status": _status()})
+        return JSONResponse(_health())
 
     @router.get("/readyz", response_model=Health, responses={503: {"model": Health}})
     async def readyz() -> JSONResponse:
@@ -38,7 +38,10 @@ def health_router(pool: TritonPool, deadlines: Deadlines, metrics: Metrics) -> A
         """Prometheus' text; without Triton's part while Triton does not answer."""
         return Response(metrics.text(await pool.statistics()), media_type=CONTENT_TYPE_LATEST)
 
-    def _status() -> str:
-        return "IDLE" if deadlines.are_ending else pool.status
+    def _health() -> dict[str, str]:
+        if deadlines.are_ending:
+            return {"status": "IDLE"}
+        stage = pool.stage
+        return {"status": pool.status} | ({} if stage is None else {"stage": stage})
 
     return router

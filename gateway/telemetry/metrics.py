@@ -38,6 +38,11 @@ class Metrics:
             "Requests to /upscale whose client went away before the answer.",
             registry=self._registry,
         )
+        self._broken = Counter(
+            "upscale_broken_pictures",
+            "Pictures that were held back as they were none: not finite, or of one colour.",
+            registry=self._registry,
+        )
         self._seconds = Histogram(
             "upscale_request_duration_seconds",
             "From the first byte of a request to /upscale to the last of its answer.",
@@ -76,6 +81,10 @@ class Metrics:
         self._seconds.observe(seconds)
         for part, part_seconds in parts.items():
             self._parts.labels(part).observe(part_seconds)
+
+    def count_broken_picture(self) -> None:
+        """Count one that was held back."""
+        self._broken.inc()
 
     def text(self, models: Mapping[str, Sequence[ModelStatistics]]) -> bytes:
         """Everything in Prometheus' text format.

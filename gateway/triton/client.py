@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gateway.errors import UnknownModel
 from gateway.http.request_id import current_id
+from gateway.images.color_fix import ColorFix
 from gateway.telemetry.durations import timed
 from gateway.telemetry.traces import trace_headers
 from gateway.triton.errors import translated
@@ -60,6 +61,7 @@ class UpscaleInputs:
     guidance_scale: float
     noise_level: int
     safety_check: bool
+    color_fix: ColorFix = "none"  # the gateway's, not Triton's
 
 
 @dataclass(frozen=True)
@@ -250,8 +252,14 @@ class TritonClient:
         return answer
 
     async def _decode(self, latents: InferResult) -> Upscaled:
-        dtypes = {"latents": np.float32, "image_size": np.int32, "safety_check": np.bool_}
-        tensors = [_tensor(name, latents.as_numpy(name), dtype) for name, dtype in dtypes.items()]
+        dtypes = {"latents": np.float32, "image": np.uint8, "safety_check": np.bool_}
+        arrays = {name: latents.as_numpy(name) for name in dtypes}
+        if lacking := [name for name, array in arrays.items() if array is None]:
+            raise UnknownModel(
+                f"The repository at {self._url} is of another version: its denoise gives no"
+                f" {' and no '.join(lacking)}. Export it again."
+            )
+        tensors = [_tensor(name, arrays[name], dtype) for name, dtype in dtypes.items()]
         result = await self._infer("decode", tensors)
         return Upscaled(image=result.as_numpy("upscaled"), nsfw=bool(result.as_numpy("nsfw")[0]))
 

@@ -7,6 +7,7 @@ apart: UNAVAILABLE is a full queue, a restricted API and a dead server alike.
 from tritonclient.utils import InferenceServerException
 
 from gateway.errors import (
+    BrokenPicture,
     ImageTooLarge,
     InsufficientCapacity,
     InvalidRequest,
@@ -31,13 +32,19 @@ REFUSED = (
 # ended, which it never starts again. A request may have been the reason.
 ENDED = ("Socket closed", "Connection reset", "recvmsg", "End of TCP", "Stub process")
 
+# Stages' errors whose sentence is the caller's too.
+TOLD: dict[type[stage_errors.StageError], type[BrokenPicture | ImageTooLarge]] = {
+    stage_errors.BrokenPicture: BrokenPicture,
+    stage_errors.ImageTooLarge: ImageTooLarge,
+}
+
 
 def translated(error: Exception) -> Exception:
     """What Triton passed on, as an error of the gateway's: by its code, else by Triton's words."""
     message = error.message() if isinstance(error, InferenceServerException) else str(error)
     match stage_errors.error_of(message):
-        case stage_errors.ImageTooLarge() as found:
-            return ImageTooLarge(str(found))
+        case stage_errors.ImageTooLarge() | stage_errors.BrokenPicture() as found:
+            return TOLD[type(found)](str(found))
         case stage_errors.InvalidRequest() as found:
             return InvalidRequest(str(found))
         case stage_errors.InsufficientCapacity():

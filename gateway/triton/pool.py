@@ -18,7 +18,7 @@ from gateway.triton.client import (
     Upscaled,
     UpscaleInputs,
 )
-from gateway.triton.readiness import Readiness
+from gateway.triton.readiness import LOADING, Readiness
 from stages.tiles import MAX_TILE
 
 RESOLVE_INTERVAL_S = 5.0
@@ -111,6 +111,14 @@ class TritonPool:
         """In ai-runner's words: LOADING, OK or ERROR."""
         statuses = {triton.readiness.status for triton in self._tritons.values()}
         return next((status for status in ("OK", "ERROR") if status in statuses), "LOADING")
+
+    @property
+    def stage(self) -> str | None:
+        """What goes on while the status is LOADING, in words; of the Triton that is farthest."""
+        if self.status != "LOADING":
+            return None
+        stages = [triton.readiness.stage for triton in self._tritons.values()]
+        return next((stage for stage in stages if stage != LOADING), LOADING)
 
     def ready(self) -> list[PooledTriton]:
         """Those that serve."""

@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from gateway.errors import (
+    BrokenPicture,
     InsufficientCapacity,
     NotReady,
     TritonFailed,
@@ -33,6 +34,10 @@ WARM_UP_SIDE, WARM_UP_TIMEOUT_S = 128, 600.0
 # longer: it has at most eight tiles. denoise, which runs the UNet itself, tells a trial that
 # waits for its turn of its rounds.
 STALL_TIMEOUT_S, STALL_TIMEOUT_FACTOR = 4.0, 10.0
+# Of all time, at most what trials take while nothing else is made. A trial of the full-size model
+# keeps all cores busy for a second.
+TRIALS_SHARE = 1 / 200
+LOADING = "Triton loads the engines"  # and takes no calls until it has
 logger = logging.getLogger("gateway")
 
 
@@ -43,21 +48,28 @@ class Readiness:
     own calls stay 200 over a dead stage, so they prove nothing; but a Triton that does not answer
     them at all stands still. While requests succeed, nothing else is tried.
 
-    interval_s: after which a trial is due where no request has succeeded since, seconds.
-    ready: it is. lost: it was, and Triton has failed since. last_model: of the last picture.
+    interval_s: after which a trial is due where no request has succeeded since, seconds; twice as
+    long after each that passes, as far as trials take more than TRIALS_SHARE of the time.
+    ready: it is. lost: it was, and Triton has failed since. allowed: without it, ready has to wait.
+    stage: what goes on before the first time, in words. last_model: of the last picture.
     """
 
     def __init__(self, triton: TritonClient, interval_s: float) -> None:
         self._triton = triton
         self._interval_s = interval_s
         self.last_model: ServedModel | None = None
-        self._unknown_model: str | None = None  # what is wrong with one that is not ours
+        self._unusable: str | None = None  # why: it is not ours, or makes no pictures
         self._passed_at = float("-inf")
         self._requests = 0
+        self._trial_s = 0.0  # that the last one took beside no request
+        self._pause_s = interval_s  # until the next one
         self._idle_timeout_s = self._busy_timeout_s = TRIAL_TIMEOUT_S
         self._doubted = asyncio.Event()
         self.ready = asyncio.Event()
         self.lost = asyncio.Event()
+        self.allowed = asyncio.Event()
+        self.allowed.set()
+        self.stage = LOADING
         self._loss: type[TritonLost] = TritonLost
         self._refuses = False  # as when it was asked to stop
         self._is_stalled = False
@@ -74,7 +86,7 @@ class Readiness:
         """In ai-runner's words: LOADING, OK or ERROR."""
         if self.ready.is_set():
             return "OK"
-        return "LOADING" if self.last_model is None and self._unknown_model is None else "ERROR"
+        return "LOADING" if self.last_model is None and self._unusable is None else "ERROR"
 
     @property
     def fails(self) -> bool:
@@ -95,14 +107,18 @@ class Readiness:
         """Wait until a trial is due, and lose Triton when that one and another fail."""
         await self.reach()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._interval_s):
+            async with asyncio.timeout(self._pause_s):
                 await self._doubted.wait()
-        is_fresh = time.monotonic() - self._passed_at < self._interval_s
+        is_fresh = time.monotonic() - self._passed_at < self._pause_s
         if is_fresh and not self._doubted.is_set():
             return
+        was_doubted = self._doubted.is_set()
         self._doubted.clear()
         if await self._make_trial_picture():
+            longest_s = max(self._interval_s, self._trial_s / TRIALS_SHARE)
+            self._pause_s = self._interval_s if was_doubted else min(2 * self._pause_s, longest_s)
             return
+        self._pause_s = self._interval_s
         if not self._is_stalled:
             await asyncio.sleep(POLL_INTERVAL_S)
             if await self._make_trial_picture():
@@ -151,11 +167,15 @@ class Readiness:
         try:
             async with asyncio.timeout(timeout_s):
                 model = await self._triton.served_model()
+                self.stage = "a first picture is tried"
                 # our timeout ends it before its own
                 await self._triton.upscale(trial_inputs(model), 2 * timeout_s, rounds.append)
             tried = time.monotonic()
+            if is_idle:
+                self._trial_s = tried - began
             if not self.ready.is_set():
                 warm_up = trial_inputs(model, WARM_UP_SIDE)
+                self.stage = "the engines are warmed up"
                 async with asyncio.timeout(WARM_UP_TIMEOUT_S):
                     await self._triton.upscale(warm_up, 2 * WARM_UP_TIMEOUT_S)
         except TimeoutError:
@@ -173,12 +193,16 @@ class Readiness:
             return self.ready.is_set()
         except UpscaleError as error:
             self._refuses = isinstance(error, TritonRefused)
+            self.stage = LOADING
             self._log_failure(error)
             return False
+        warmed_up = time.monotonic()
         if not self.ready.is_set():
+            self.stage = "the repository's files are checked"
+            await self.allowed.wait()
             self._idle_timeout_s = stall_timeout_s(tried - began)
-            self._busy_timeout_s = stall_timeout_s(time.monotonic() - tried)
-        self.last_model, self._unknown_model = model, None
+            self._busy_timeout_s = stall_timeout_s(warmed_up - tried)
+        self.last_model, self._unusable = model, None
         self._passed_at = time.monotonic()
         self._refuses = False
         self.lost.clear()
@@ -186,11 +210,11 @@ class Readiness:
         return True
 
     def _log_failure(self, error: UpscaleError) -> None:
-        """While Triton loads, failures are what is expected, but for a model that is not ours."""
-        if isinstance(error, UnknownModel):
-            if str(error) != self._unknown_model:
+        """While Triton loads, failures are what is expected, but for a model that never serves."""
+        if isinstance(error, (UnknownModel, BrokenPicture)):
+            if str(error) != self._unusable:
                 logger.error("%s", error)
-            self._unknown_model = str(error)
+            self._unusable = str(error)
         elif self.ready.is_set():
             logger.error("Triton fails: %s", error.__cause__)
 

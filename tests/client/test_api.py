@@ -150,13 +150,14 @@ def test_what_is_not_given_is_not_sent() -> None:
 
 
 def test_zero_false_and_empty_are_given() -> None:
-    form = Form("", "", 0, safety_check=False, output_format=OutputFormat.WEBP)
+    form = Form("", "", 0, safety_check=False, output_format=OutputFormat.WEBP, color_fix="wavelet")
     assert form.given == {
         "prompt": "",
         "negative_prompt": "",
         "seed": 0,
         "safety_check": False,
         "output_format": "webp",
+        "color_fix": "wavelet",
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from embedded.triton import free_port
 from tests.deploy.dockerfile import DOCKER, DOCKERFILES, ROOT, copied, instructions, locks, pins
+from tests.gateway.test_serve import LOADING
 from tests.server import Gateway
 
 BIN = Path(sys.executable).parent
@@ -279,7 +280,7 @@ def test_the_gateway_starts_from_its_lock_alone(image: Path) -> None:
     with server:
         assert server.get("/livez").status_code == 200
         ready = server.get("/readyz")
-        assert (ready.status_code, ready.json()) == (503, {"status": "LOADING"})
+        assert (ready.status_code, ready.json()) == (503, LOADING)
         assert server.get("/version").json()["version"]
     packages = (image / "opt/upscale/lib").glob("python3*/site-packages/*")
     assert not {path.name for path in packages} & {"torch", "pip", "setuptools", "pygments"}

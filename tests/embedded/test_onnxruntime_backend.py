@@ -1,5 +1,7 @@
 """The backend over ONNX Runtime: requests to one batch and back."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,3 +32,34 @@ def test_each_request_gets_its_own_rows(monkeypatch: pytest.MonkeyPatch) -> None
     for request, response in zip(requests, responses, strict=True):
         assert np.array_equal(response.arrays["out"], 2 * request["sample"])
         assert np.array_equal(response.arrays["time"], request["timestep"])
+
+
+@pytest.mark.parametrize("warmup", [[], [{"name": "zeros"}]])
+def test_what_nothing_warms_up_is_loaded_by_the_first_call(
+    monkeypatch: pytest.MonkeyPatch, warmup: list[Any]
+) -> None:
+    """denoise runs the file of unet itself, so that its model would hold the weights again."""
+    module = load("onnxruntime", monkeypatch)
+    loaded: list[Path] = []
+
+    def engine(path: Path, device: str, outputs: list[str]) -> Any:
+        loaded.append(path)
+        return lambda batch: [batch["sample"]]
+
+    monkeypatch.setattr(module, "OnnxEngine", engine)
+    model = module.TritonPythonModel()
+    tensors = {"input": [{"name": "sample"}], "output": [{"name": "out"}], "model_warmup": warmup}
+    model.initialize(
+        {
+            "model_config": json.dumps(tensors),
+            "model_repository": "unet",
+            "model_version": "1",
+            "model_instance_kind": "CPU",
+            "model_instance_device_id": "0",
+        }
+    )
+    assert len(loaded) == len(warmup)
+    for _ in range(2):
+        [response] = model.execute([{"sample": np.ones((1, 1), np.float32)}])
+        assert response.arrays["out"].tolist() == [[1.0]]
+    assert loaded == [Path("unet/1/model.onnx")]

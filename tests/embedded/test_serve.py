@@ -1,14 +1,17 @@
 """`upscale serve` as an operator starts, breaks and stops it."""
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -18,8 +21,10 @@ from embedded.leftovers import remove_leftovers
 from export.manifest import record
 from tests.faults.parts import left_behind, part_of, parts_of
 from tests.photographs import file_of, photograph
-from tests.server import ROOT, Server, wait_until
+from tests.server import HTTP, ROOT, Server, wait_until
 
+CORES = os.cpu_count() or 1
+LISTENS = re.compile(r"The gateway is at (\S+);")
 IMAGE = file_of(photograph("rocket", 16, 16))
 
 
@@ -146,12 +151,60 @@ def test_a_model_that_does_not_load_is_told(
     assert "unet" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("denoise/1/model.py", "is not the file that was exported"),
+        ("unet/1/model.onnx", "is missing"),  # which Triton says in other words
+    ],
+)
 def test_a_changed_repository_is_refused_and_the_file_named(
-    repositories: Callable[[str], Path], tmp_path: Path
+    repositories: Callable[[str], Path], tmp_path: Path, name: str, what: str
 ) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(repositories("narrow"), changed)
-    source = changed / "denoise" / "1" / "model.py"
-    source.write_text(source.read_text() + "\n")
+    source = changed / name
+    if "missing" in what:
+        source.unlink()
+    else:
+        source.write_text(source.read_text() + "\n")
     said = fails(tmp_path, "serve", "--repository", str(changed))
-    assert f"{source} is not the file that was exported" in said
+    assert f"{source} {what}" in said
+    assert "Triton ended" not in said
+
+
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.long)])
+def test_a_model_that_takes_long_to_load_is_waited_for_and_told(
+    repositories: Callable[[str], Path], tmp_path: Path, seconds: int
+) -> None:
+    """While all cores are busy; from the first moment /health says what goes on."""
+    slow = tmp_path / "slow"
+    shutil.copytree(repositories("narrow"), slow)
+    model = slow / "denoise" / "1" / "model.py"
+    begin = '        config = json.loads(args["model_config"])\n'
+    assert model.read_text().count(begin) == 1
+    sleep = f"        __import__('time').sleep({seconds})\n"
+    model.write_text(model.read_text().replace(begin, sleep + begin))
+    record(slow)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(CORES)]
+    server, said = Server(slow), set[tuple[Any, ...]]()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(server.start)
+            wait_until(lambda: LISTENS.search("".join(server.output)) or starting.done(), 60)
+            url = LISTENS.search("".join(server.output))
+            assert url is not None
+            while not starting.done():
+                health = HTTP.get(f"{url[1]}/health")
+                said.add((health.status_code, *health.json().values()))
+                time.sleep(0.05)
+            starting.result()
+        assert (503, "LOADING", "Triton loads the engines") in said
+        assert {status for status, *_ in said} <= {200, 503}
+        assert server.upscale(IMAGE, num_inference_steps=1)
+        assert "once more" not in "".join(server.output)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+        server.kill()

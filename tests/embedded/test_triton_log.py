@@ -57,7 +57,18 @@ def test_the_reason_is_what_a_person_needs(tmp_path: Path, log: str, reason: str
 
 def test_a_missing_libpython_is_named_with_its_package(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(START + NO_LIBRARY)
-    assert "apt install libpython3." in why_it_failed(tmp_path / "log")
+    why = why_it_failed(tmp_path / "log")
+    assert why.startswith("it needs libpython3.11.so.1.0, which is not installed (Debian: apt")
+
+
+def test_any_other_library_is_named_too(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(
+        START
+        + "E1127 06:00:28.1 1 model_lifecycle.cc:642] \"failed to load 'unet' version 1: Not found:"
+        " unable to load shared library: libcudnn.so.9: cannot open shared object file: No such"
+        ' file or directory"\n'
+    )
+    assert why_it_failed(tmp_path / "log") == "it needs libcudnn.so.9, which is not installed."
 
 
 def test_an_earlier_start_is_no_reason(tmp_path: Path) -> None:

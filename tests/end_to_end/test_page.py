@@ -209,6 +209,9 @@ def test_a_loading_model_and_a_lost_server_are_said(server: Server, open_page: O
     page.reload()
     choose(page, 2)
     expect(page.get_by_text("The model is loading.")).to_be_visible()
+    stage = {"status": "LOADING", "stage": "Triton loads the engines"}
+    page.route("**/health", lambda route: route.fulfill(status=503, json=stage))
+    expect(page.get_by_text("The model is loading: Triton loads the engines.")).to_be_visible()
     expect(page.get_by_role("button", name="Upscale")).to_be_disabled()
     page.unroute("**/health")
     expect(page.get_by_role("button", name="Upscale")).to_be_enabled()

@@ -7,8 +7,11 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from stages.errors import (
+    BrokenPicture,
     ImageTooLarge,
     InvalidRequest,
     NoSafetyChecker,
@@ -17,7 +20,7 @@ from stages.errors import (
 )
 from stages.limits import SCALE
 from tests.model_repository.models import load_model
-from tests.stages.test_loop import make_loop
+from tests.stages.test_loop import UNet, make_loop, zeros
 from tests.stages.triton_stand_in import (
     InferenceRequest,
     InferenceResponse,
@@ -41,6 +44,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, answers: Answers) -> None:
     monkeypatch.setattr(InferenceRequest, "answer", staticmethod(answer), raising=False)
 
 
+IMAGE = np.random.default_rng(1).integers(0, 256, (7, 5, 3), np.uint8)
 FAILED = InferenceResponse([], TritonError("CUDA out of memory. Tried to allocate 2.00 GiB."))
 
 
@@ -78,14 +82,18 @@ def test_encodes_errors_have_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (str(error), error.code) == ("OSError: gone", TritonError.INTERNAL)
 
 
-def decode(monkeypatch: pytest.MonkeyPatch, answers: Answers, *, safety_check: bool = False) -> Any:
+def decode(
+    monkeypatch: pytest.MonkeyPatch,
+    answers: Answers,
+    *,
+    safety_check: bool = False,
+    image: NDArray[np.uint8] = IMAGE,
+) -> Any:
     model = load_model("decode", monkeypatch).TritonPythonModel()
     model.batch_size, model.clip_pixels, model.max_tile = 4, None, 128
     answer_with(monkeypatch, answers)
     latents = np.zeros((4, 8, 8), np.float32)
-    request = TritonRequest(
-        {"latents": latents, "image_size": [7, 5], "safety_check": [safety_check]}
-    )
+    request = TritonRequest({"latents": latents, "image": image, "safety_check": [safety_check]})
     [response] = model.execute([request])
     return response
 
@@ -132,6 +140,34 @@ def test_a_call_of_the_decoder_without_memory_goes_in_halves(
         module.decoded(windows[:1], None)
 
 
+def test_decode_holds_back_what_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    black = np.zeros((1, 8 * SCALE, 8 * SCALE, 3), np.uint8)
+    answers: Answers = {"vae_decoder": InferenceResponse([Tensor("image", black)])}
+    error = decode(monkeypatch, answers).error()
+    assert (type(error_of(str(error))), error.code) == (BrokenPicture, TritonError.INTERNAL)
+    dark = np.full((7, 5, 3), 3, np.uint8)
+    assert not decode(monkeypatch, answers, image=dark).arrays["upscaled"].any()
+    noise = np.random.default_rng(0).integers(0, 9, black.shape, np.uint8)
+    negative: Answers = {"vae_decoder": InferenceResponse([Tensor("image", noise)])}
+    white = np.full((7, 5, 3), 255, np.uint8)
+    error = decode(monkeypatch, negative, image=white).error()
+    assert type(error_of(str(error))) is BrokenPicture
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_denoise_holds_back_latents_that_are_not_finite(
+    monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    def broken(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        prediction = zeros(inputs)
+        prediction[0, 0, 0, 0] = value
+        return prediction
+
+    [answer] = denoise(monkeypatch, broken)
+    assert type(error_of(str(answer.error()))) is BrokenPicture
+    assert answer.error().code == TritonError.INTERNAL
+
+
 INPUTS: dict[str, Any] = {
     "image": np.zeros((16, 24, 3), np.uint8),
     "prompt_embeds": np.zeros((77, 6), np.float32),
@@ -144,12 +180,12 @@ INPUTS: dict[str, Any] = {
 }
 
 
-def denoise(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Any]:
+def denoise(monkeypatch: pytest.MonkeyPatch, unet: UNet = zeros, **changes: Any) -> list[Any]:
     """What is sent for a request, after all of its steps."""
     model = load_model("denoise", monkeypatch).TritonPythonModel()
     model.max_noise_level, model.has_safety_checker, model.preview = 350, False, None
     model.max_tile = 160
-    model.loop = make_loop()
+    model.loop = make_loop(unet)
     request = TritonRequest({**INPUTS, **changes})
     assert model.execute([request]) is None
     for _ in range(2):
@@ -163,7 +199,7 @@ def test_denoise_answers_with_latents_and_what_decode_needs(
 ) -> None:
     answer, last = denoise(monkeypatch)
     assert answer.arrays["latents"].shape == (4, 16, 24)
-    assert answer.arrays["image_size"].tolist() == [16, 24]
+    assert np.array_equal(answer.arrays["image"], INPUTS["image"])
     assert answer.arrays["safety_check"].tolist() == [False]
     assert answer.arrays["max_tile"].tolist() == [160]
     assert last is None
@@ -205,7 +241,7 @@ def test_denoise_ends_its_loop_and_its_metrics(monkeypatch: pytest.MonkeyPatch) 
 def test_a_plan_bounds_the_tiles_of_both_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stages do not start with larger ones."""
     parameters = {"vae_batch_size": "4", "safety_checker": "none", "max_noise_level": "350"}
-    parameters |= {"max_tile": "160", "device": "cpu", "unet": "denoise"}
+    parameters |= {"max_tile": "160", "device": "cpu", "unet": "denoise", "cuda_graphs": "auto"}
     config = {
         "parameters": {key: {"string_value": value} for key, value in parameters.items()},
         "input": [{"name": "prompt_embeds", "dims": [77, 6]}],

@@ -16,6 +16,7 @@ STATUSES = {
     "cancelled": TritonError.CANCELLED,
     "engine_failed": TritonError.INTERNAL,
     "out_of_memory": TritonError.INTERNAL,
+    "broken_picture": TritonError.INTERNAL,
 }
 
 

@@ -7,6 +7,7 @@ https://github.com/triton-inference-server/backend/blob/main/docs/python_based_b
 
 import json
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,17 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
-        path = Path(args["model_repository"], args["model_version"], "model.onnx")
+        self.path = Path(args["model_repository"], args["model_version"], "model.onnx")
         self.inputs = [entry["name"] for entry in config["input"]]
         self.outputs = [entry["name"] for entry in config["output"]]
-        self.engine = OnnxEngine(path, device_of(args), self.outputs)
+        self.device = device_of(args)
+        if config["model_warmup"]:
+            _ = self.engine
+
+    @cached_property
+    def engine(self) -> OnnxEngine:
+        """Loaded by the first call where nothing warms it up: denoise runs that of unet itself."""
+        return OnnxEngine(self.path, self.device, self.outputs)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return responses_to(requests, self.inputs, self.outputs, self.engine)

@@ -17,6 +17,7 @@ from stages.clip_pixels import ClipPixels
 from stages.errors import NoSafetyChecker, OutOfMemory
 from stages.limits import SCALE
 from stages.mosaic import Mosaic
+from stages.soundness import check_picture, check_tile
 from stages.tiles import checked_max_tile, refuse_past_plan
 from stages.triton_errors import error_response
 
@@ -44,29 +45,34 @@ class TritonPythonModel:
             return error_response(error)
 
     def decode(self, request: Any) -> Any:
-        latents, image_size, safety_check = (
+        latents, image, safety_check = (
             pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-            for name in ("latents", "image_size", "safety_check")
+            for name in ("latents", "image", "safety_check")
         )
         if safety_check[0] and self.clip_pixels is None:
             raise NoSafetyChecker
-        size = int(image_size[0]), int(image_size[1])
-        upscaled = self.upscaled_image(latents, *size, request.trace())
+        upscaled = self.upscaled_image(latents, image, request.trace())
+        check_picture(upscaled, image)
         nsfw = bool(safety_check[0]) and self.is_nsfw(upscaled, request.trace())
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor("upscaled", upscaled), pb_utils.Tensor("nsfw", np.array([nsfw]))]
         )
 
     def upscaled_image(
-        self, latents: NDArray[np.float32], height: int, width: int, trace: Any
+        self, latents: NDArray[np.float32], image: NDArray[np.uint8], trace: Any
     ) -> NDArray[np.uint8]:
-        """latents [4, h, w] -> uint8 [4 * height, 4 * width, 3], without denoise's padding."""
+        """latents [4, h, w] -> uint8 [4 H, 4 W, 3], without denoise's padding.
+
+        image: what it is made of, uint8 [H, W, 3]. Raises BrokenPicture.
+        """
+        height, width = image.shape[:2]
         latents_size = latents.shape[1], latents.shape[2]
         mosaic = Mosaic(latents_size, (SCALE * height, SCALE * width), self.max_tile)
         for tiles in mosaic.batches(self.batch_size):
             windows = np.stack([tile.window(latents) for tile in tiles])
-            for tile, image in zip(tiles, decoded(windows, trace), strict=True):
-                mosaic.add_tile(tile, image)
+            for tile, picture in zip(tiles, decoded(windows, trace), strict=True):
+                check_tile(picture, image[tile.vertical.latents, tile.horizontal.latents])
+                mosaic.add_tile(tile, picture)
         return mosaic.image
 
     def is_nsfw(self, upscaled: NDArray[np.uint8], trace: Any) -> bool:

@@ -182,3 +182,39 @@ def test_who_goes_away_is_forgotten() -> None:
     assert machine.seconds(SMALL) > alone
     machine.stack.close()
     assert machine.seconds(SMALL) == pytest.approx(alone)
+
+
+def test_a_bound_is_what_it_took_twice_alone_and_behind_others() -> None:
+    machine = taught(max_in_progress=1)
+    assert machine.pace.least_seconds(SMALL) == (0, 0), "once may have been cold"
+    machine.makes(SMALL)
+    alone = 10 * 0.125 + REST_S
+    assert machine.pace.least_seconds(SMALL) == pytest.approx((alone, alone))
+    machine.begins(SMALL)
+    machine.arrives(SMALL)
+    assert machine.pace.least_seconds(SMALL) == pytest.approx((alone, 3 * alone))
+    machine.arrives(LARGE)  # of which only what a smaller one takes is certain
+    alone_s, behind_s = machine.pace.least_seconds(SMALL)
+    assert alone_s == pytest.approx(alone)
+    assert 4 * alone < behind_s < machine.seconds(SMALL)
+
+
+def test_what_was_given_up_would_take_longer() -> None:
+    machine = Machine()
+    with ExitStack() as given_up:
+        machine.pace.begun(given_up.enter_context(machine.pace.waiting(SMALL)))
+        machine.now += 280
+    assert machine.pace.least_seconds(SMALL)[0] == pytest.approx(280 * 1.1)
+    half = Work(32, 32, steps=5, guidance_scale=1.0)
+    assert machine.pace.least_seconds(half)[0] == pytest.approx(140 * 1.1)
+    assert machine.pace.seconds(SMALL) is None, "it is a bound and no estimate"
+
+
+def test_who_goes_away_early_bounds_no_more_than_that() -> None:
+    machine = taught()
+    machine.makes(SMALL)
+    before = machine.pace.least_seconds(SMALL)
+    with ExitStack() as gone:
+        machine.pace.begun(gone.enter_context(machine.pace.waiting(SMALL)))
+        machine.now += 0.5
+    assert machine.pace.least_seconds(SMALL) == pytest.approx(before)

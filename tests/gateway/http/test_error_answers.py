@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.errors import (
     BodyTooLarge,
+    BrokenPicture,
     ForeignOrigin,
     ImageTooLarge,
     InsufficientCapacity,
@@ -39,7 +40,9 @@ ROWS = {
     NotReady: UNAVAILABLE,
     TritonFailed: UNAVAILABLE,
     StoreFailed: UNAVAILABLE,
-    RequestTimeout: "the request took too long",
+    RequestTimeout: "the request took too long, or would by what others of its size took here; then"
+    " at once, with the seconds",
+    BrokenPicture: "the model made no picture: not finite, or of one colour",
     UpscaleError: "a fault of ours",
 }
 

@@ -23,7 +23,7 @@ def test_the_pieces_are_the_contracts_json(url: str | DataUrl) -> None:
 
     media = Media(url=str(url), seed=-7, nsfw=True)
     expected = ImageResponse(images=[media]).model_dump_json().encode()
-    answer = UpscaleAnswer(url, -7, nsfw=True)
+    answer = UpscaleAnswer(url, -7, nsfw=True, distance=1.5)
     assert asyncio.run(joined(answer)) == expected
     assert len(answer) == len(expected)
     assert answer.response().headers["content-length"] == str(len(expected))
@@ -40,7 +40,7 @@ def test_others_have_their_turns_while_a_large_answer_is_made() -> None:
                 await asyncio.sleep(0)
 
         counting = asyncio.create_task(count_turns())
-        answer = UpscaleAnswer(DataUrl(bytes(36_000_000), "png"), 0, nsfw=False)
+        answer = UpscaleAnswer(DataUrl(bytes(36_000_000), "png"), 0, nsfw=False, distance=1.5)
         async for _ in answer.pieces():
             pass
         counting.cancel()

@@ -1,6 +1,7 @@
 """`POST /estimate` over a Triton that is a class, and the sentences of /upscale."""
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -100,6 +101,30 @@ def test_what_would_be_refused_is_said_to_be(fields: dict[str, int], reason: str
         assert reason in answer["reason"]
 
     run(use, memory_budget_mb=76)
+
+
+@pytest.mark.parametrize(("profile", "status"), [("livepeer", 500), ("http", 504)])
+def test_what_was_too_slow_is_refused_with_a_number_before_any_of_it(
+    profile: str, status: int
+) -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        triton.delay_s = 60
+        answer = await post(client, num_inference_steps="10")
+        assert answer.status_code == status, "nothing is known, so it is tried"
+        assert "took longer than 0.2 s" in answer.json()["detail"]["msg"]
+        tried, triton.delay_s = len(triton.inputs), 0
+        answer = await post(client, num_inference_steps="75")
+        assert answer.status_code == status
+        message = answer.json()["detail"]["msg"]
+        assert re.fullmatch(r"This server would take \d+ s or more for it, and 0 s .*", message)
+        assert "retry-after" not in answer.headers
+        assert len(triton.inputs) == tried
+        told = await estimate(client, width=8, height=8, num_inference_steps=75)
+        assert (told["accepted"], told["reason"]) == (False, message)
+        assert (await post(client, num_inference_steps="1")).status_code == 200
+
+    run(use, request_timeout_s=0.2, error_profile=profile)
 
 
 def test_a_server_that_is_full_says_so() -> None:

@@ -86,7 +86,7 @@ def test_a_slow_reader_misses_news_and_never_the_result() -> None:
     async def make_answer(events: RequestEvents) -> UpscaleAnswer:
         for step in range(1, 1001):
             events.add_progress(Progress(step, 1000, PREVIEW))
-        return UpscaleAnswer("http://x/", 0, nsfw=False)
+        return UpscaleAnswer("http://x/", 0, nsfw=False, distance=1.5)
 
     async def main() -> None:
         seen = await kinds(stream(make_answer))
@@ -115,7 +115,7 @@ def test_previews_are_written_in_threads(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def make_answer(events: RequestEvents) -> UpscaleAnswer:
         events.add_progress(Progress(1, 2, PREVIEW))
-        return UpscaleAnswer("http://x/", 0, nsfw=False)
+        return UpscaleAnswer("http://x/", 0, nsfw=False, distance=1.5)
 
     async def main() -> None:
         assert await kinds(stream(make_answer)) == ["progress", "preview", "result"]
@@ -134,7 +134,7 @@ def test_no_line_is_longer_than_clients_take() -> None:
     async def main() -> None:
         async def make_answer(events: RequestEvents) -> UpscaleAnswer:
             events.add_progress(Progress(1, 2, noise))
-            return UpscaleAnswer("https://store/picture", 1, False)
+            return UpscaleAnswer("https://store/picture", 1, False, distance=1.5)
 
         text = b"".join([part async for part in stream(make_answer)])
         assert max(map(len, text.splitlines())) < 2**17

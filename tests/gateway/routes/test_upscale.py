@@ -12,10 +12,10 @@ import pytest
 from httpx_sse import EventSource
 from PIL import Image
 
-from gateway.triton.client import Upscaled
+from gateway.triton.client import Upscaled, UpscaleInputs
 from gateway.triton.readiness import Readiness
 from tests.gateway.test_app import IMAGE, FakeTriton, post, run
-from tests.photographs import file_of
+from tests.photographs import file_of, photograph
 
 FORM = "multipart/form-data"
 BASE64 = base64.b64encode(IMAGE).decode()
@@ -33,6 +33,7 @@ BEYOND: dict[str, dict[str, Any]] = {
     "another model": {"model_id": "other"},
     "another format": {"output_format": "gif"},
     "another answer": {"response": "xml"},
+    "another colour": {"color_fix": "adain"},
     "streams perhaps": {"stream": "perhaps"},
     "a long prompt": {"prompt": "x" * 10_001},
     "no image": {"image": b"text"},
@@ -228,7 +229,7 @@ def test_events_may_bring_the_file_in_lines_that_every_client_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """aiohttp, and so the SDK of Live Runners, takes no line over 128 KiB."""
-    noise = base64.b64encode(file_of(Image.effect_noise((400, 400), 100))).decode()
+    noise = base64.b64encode(file_of(Image.effect_noise((100, 100), 100))).decode()
 
     async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
         await readiness.reach()
@@ -242,14 +243,17 @@ def test_events_may_bring_the_file_in_lines_that_every_client_takes(
         assert await events_of(answer) == ["accepted", "progress", "image", "result"]
         events = {sent.event: sent.data async for sent in EventSource(answer).aiter_sse()}
         said = {"media_type": "image/png", "seed": 7, "nsfw": True}
-        assert json.loads(events["result"]) == said
+        answered = json.loads(events["result"])
+        assert 0 < answered.pop("distance") < 255
+        assert answered == said
         file = base64.b64decode(events["image"])
         assert file == (await post_json(client, **fields)).content
         assert len(max(answer.text.split("\n"), key=len)) < 2**17
 
-    async def upscale_to_noise(self: FakeTriton, *arguments: Any) -> Upscaled:
-        picture = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
-        return replace(await upscale(self, *arguments), image=picture)
+    async def upscale_to_noise(self: FakeTriton, inputs: UpscaleInputs, *rest: Any) -> Upscaled:
+        shape = tuple(4 * side for side in inputs.image.shape[:2])
+        picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+        return replace(await upscale(self, inputs, *rest), image=picture)
 
     upscale = FakeTriton.upscale
     monkeypatch.setattr(FakeTriton, "upscale", upscale_to_noise)  # which no file makes small
@@ -283,6 +287,32 @@ def test_the_file_itself(accept: str, fields: dict[str, str], kind: str) -> None
             if kind != "JPEG":
                 inline = await post(client, seed="7", output_format=kind.lower())
                 assert base64.b64encode(answer.content) in inline.content
+
+    run(use)
+
+
+def test_every_answer_tells_the_distance_and_a_color_fix_lessens_it() -> None:
+    """The fake answers with black, whatever the image is."""
+
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        told = {}
+        for color_fix in ("none", "wavelet"):
+            fields = {"seed": "7", "num_inference_steps": "1", "color_fix": color_fix}
+            answer = await post(client, **fields)
+            told[color_fix] = float(answer.headers["upscale-distance"])
+            assert set(answer.json()) == {"images"}, "the contract's"
+            assert (await post(client, "image/png", **fields)).headers["upscale-distance"] == str(
+                told[color_fix]
+            )
+            as_events = await post(client, "text/event-stream", **fields)
+            *_, last = [sent async for sent in EventSource(as_events).aiter_sse()]
+            assert last.json()["distance"] == told[color_fix]
+            assert last.json()["images"] == answer.json()["images"]
+        mean = np.asarray(photograph("cat", 8, 8)).mean()
+        assert told["none"] == pytest.approx(mean, abs=0.01)
+        assert told["wavelet"] < told["none"] / 4
+        assert (await post(client)).json() != answer.json()
 
     run(use)
 

@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gateway.errors import UnknownModel
@@ -40,6 +41,24 @@ def served_model(parameters: dict[str, str]) -> ServedModel:
 def test_the_model_is_what_the_export_wrote() -> None:
     assert served_model(PARAMETERS).model_id == "x/y"
     assert served_model(PARAMETERS | {"prompt_has_effect": "False"}).prompt_has_effect is False
+
+
+def test_a_repository_of_another_version_is_said_to_be() -> None:
+    class Latents:
+        """What denoise gave before it passed the image on."""
+
+        def as_numpy(self, name: str) -> Any:
+            return np.zeros(1) if name in ("latents", "image_size", "safety_check") else None
+
+    async def main() -> None:
+        client = TritonClient("triton:8001")
+        try:
+            await client._decode(Latents())
+        finally:
+            await client.close()
+
+    with pytest.raises(UnknownModel, match=r"at triton:8001 .* gives no image. Export it again"):
+        asyncio.run(main())
 
 
 @pytest.mark.parametrize(

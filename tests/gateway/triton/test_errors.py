@@ -4,6 +4,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from gateway.errors import (
+    BrokenPicture,
     ImageTooLarge,
     InsufficientCapacity,
     InvalidRequest,
@@ -32,6 +33,7 @@ STOPPING = "Server is stopping, scheduler for model has stopped accepting new in
         (stages.DeadlineExceeded("The time is over.").message, TimeoutError),
         (stages.InsufficientCapacity("72 requests are worked on.").message, InsufficientCapacity),
         (stages.ImageTooLarge("The image is too large.").message, ImageTooLarge),
+        (stages.BrokenPicture("it is black").message, BrokenPicture),
         (stages.InvalidRequest("noise_level is 999.").message, InvalidRequest),
         (stages.NoSafetyChecker().message, InvalidRequest),
         ("in ensemble 'upscale', [invalid_request] seed is missing.", InvalidRequest),

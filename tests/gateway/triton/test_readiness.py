@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
@@ -220,3 +221,61 @@ def test_a_doubt_is_looked_into_at_once() -> None:
         await readiness.lost.wait()
 
     watched(use, interval_s=60)
+
+
+def test_it_is_not_ready_before_it_may_be_and_says_what_goes_on() -> None:
+    async def main() -> None:
+        triton, stages = FakeTriton(), list[str]()
+        readiness = Readiness(triton, 0.001)  # type: ignore[arg-type]
+        upscale = triton.upscale
+
+        async def noted(*arguments: Any) -> Any:
+            stages.append(readiness.stage)
+            return await upscale(*arguments)
+
+        triton.upscale = noted  # type: ignore[assignment,method-assign]
+        readiness.allowed.clear()
+        triton.model_error = TritonFailed()
+        async with in_background(readiness.watch()), asyncio.timeout(5):
+            while triton.asked_for_model < 3:
+                await asyncio.sleep(0.001)
+            assert readiness.stage == "Triton loads the engines"
+            triton.model_error = None
+            while readiness.stage != "the repository's files are checked":
+                await asyncio.sleep(0.001)
+            assert stages == ["a first picture is tried", "the engines are warmed up"]
+            assert (readiness.status, readiness.ready.is_set()) == ("LOADING", False)
+            readiness.allowed.set()
+            await readiness.ready.wait()
+
+    asyncio.run(main())
+
+
+def test_trials_grow_rarer_while_all_is_well_and_are_due_again_after_a_doubt() -> None:
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        triton.delay_s = 0.01  # a trial; two hundred times that is the longest pause
+        pauses = [readiness._pause_s]
+        while pauses[-1] < 0.1:
+            if readiness._pause_s != pauses[-1]:
+                pauses.append(readiness._pause_s)
+            await asyncio.sleep(0.001)
+        assert pauses == [0.001 * 2**n for n in range(len(pauses))]
+        with pytest.raises(TritonFailed), readiness.learn_from_request():
+            raise TritonFailed
+        while readiness._pause_s > 0.1:
+            await asyncio.sleep(0.001)
+        assert readiness.status == "OK"
+
+    watched(use)
+
+
+def test_pauses_are_as_long_as_trials_are_worth() -> None:
+    async def use(triton: FakeTriton, readiness: Readiness) -> None:
+        triton.delay_s = 0.001
+        tried = len(triton.inputs)
+        while len(triton.inputs) < tried + 6:
+            await asyncio.sleep(0.001)
+        assert readiness._trial_s > 0
+        assert readiness._pause_s <= max(0.001, readiness._trial_s * 200)
+
+    watched(use, interval_s=0.02)
