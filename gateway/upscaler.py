@@ -133,7 +133,7 @@ class Upscaler:
         )
         check_duration(self.pace, work, deadline - asyncio.get_running_loop().time())
         if events is not None:
-            events.add_accepted(self.pace.seconds(work))
+            events.add_accepted(self.pace.seconds(work), self.pace.decode_seconds(work))
         with self.pace.waiting(work) as job:
             async with self.capacity.turn(on_position):
                 self.pace.begun(job)
