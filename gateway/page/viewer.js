@@ -10,10 +10,16 @@ const view = { zoom: 1, x: 0, y: 0 }; // times the picture that fits; its corner
 const pointers = new Map();
 let dragged = null; // "divider" or "picture"
 
+/** Of the box, exactly: its clientWidth is rounded. */
+function sides() {
+  const { width, height } = box.getBoundingClientRect();
+  return { width, height };
+}
+
 /** One pixel of the result for one of the screen, as a zoom. */
 function actual() {
   const { naturalWidth } = $("after");
-  return naturalWidth ? naturalWidth / devicePixelRatio / box.clientWidth : 1;
+  return naturalWidth ? naturalWidth / devicePixelRatio / sides().width : 1;
 }
 
 function smallest() {
@@ -25,13 +31,14 @@ function largest() {
 }
 
 function show() {
-  for (const [axis, side] of [["x", box.clientWidth], ["y", box.clientHeight]]) {
+  const { width, height } = sides();
+  for (const [axis, side] of [["x", width], ["y", height]]) {
     const room = side - side * view.zoom;
     view[axis] = room > 0 ? room / 2 : Math.min(0, Math.max(room, view[axis]));
   }
   box.style.setProperty("--zoom", view.zoom);
-  box.style.setProperty("--x", `${view.x}px`);
-  box.style.setProperty("--y", `${view.y}px`);
+  box.style.setProperty("--x", `${Math.round(view.x)}px`);
+  box.style.setProperty("--y", `${Math.round(view.y)}px`);
   const percent = Math.round((100 * view.zoom) / actual());
   box.classList.toggle("moved", view.zoom > 1);
   box.classList.toggle("pixels", percent >= 200);
@@ -41,7 +48,7 @@ function show() {
 }
 
 /** Zoom so that what is at x, y of the box stays there; without them, at its middle. */
-function zoomTo(zoom, x = box.clientWidth / 2, y = box.clientHeight / 2) {
+function zoomTo(zoom, x = sides().width / 2, y = sides().height / 2) {
   zoom = Math.min(largest(), Math.max(smallest(), zoom));
   view.x = x - ((x - view.x) * zoom) / view.zoom;
   view.y = y - ((y - view.y) * zoom) / view.zoom;
@@ -85,12 +92,12 @@ box.addEventListener("pointerdown", (event) => {
   box.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, inBox(event));
   const [x] = inBox(event);
-  const divider = (box.clientWidth * $("slider").value) / 100;
+  const divider = (sides().width * $("slider").value) / 100;
   const isCompared = box.classList.contains("compared");
   const takesDivider = isCompared && (view.zoom <= 1 || Math.abs(x - divider) < GRAB);
   dragged = takesDivider ? "divider" : "picture";
   if (isCompared) $("slider").focus({ preventScroll: true });
-  if (takesDivider) slide((100 * x) / box.clientWidth);
+  if (takesDivider) slide((100 * x) / sides().width);
 });
 
 box.addEventListener("pointermove", (event) => {
@@ -104,7 +111,7 @@ box.addEventListener("pointermove", (event) => {
     zoomTo((view.zoom * apart(now)) / Math.max(1, apart(before)), ...middle);
     move((now[0] - before[0]) / 2, (now[1] - before[1]) / 2);
   } else if (dragged === "divider") {
-    slide(Math.min(100, Math.max(0, (100 * now[0]) / box.clientWidth)));
+    slide(Math.min(100, Math.max(0, (100 * now[0]) / sides().width)));
   } else {
     move(now[0] - before[0], now[1] - before[1]);
   }
