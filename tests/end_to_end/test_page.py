@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -426,13 +427,14 @@ def test_pixels_are_looked_at(server: Server, open_page: Open) -> None:
     assert before == after
     assert after["width"] == pytest.approx(4 * SIDE)
     page.get_by_role("button", name="Fit").click()
+    picture.evaluate("picture => picture.scrollIntoView()")
     fitting = places()[1]
     box = picture.bounding_box()
     assert box is not None
     corner = box["x"] + 50, box["y"] + 50
     page.mouse.move(*corner)
     page.mouse.wheel(0, -500)
-    page.wait_for_function("document.querySelector('#picture.moved.pixels')")
+    expect(picture).to_have_class(re.compile("moved"))
     before, after = places()
     assert before == after
     zoom = after["width"] / fitting["width"]
@@ -481,7 +483,9 @@ def test_transparency_and_size_and_the_request_as_a_program(
         (tmp_path / "it's-upscaled.png").unlink()
     page.get_by_role("button", name="JavaScript").click()
     (tmp_path / "again.mjs").write_text(page.locator("#code").inner_text())
-    subprocess.run(["node", "again.mjs"], cwd=tmp_path, check=True, timeout=120)
+    node = shutil.which("node")
+    assert node is not None
+    subprocess.run([node, "again.mjs"], cwd=tmp_path, check=True, timeout=120)
     assert (tmp_path / "it's-upscaled.png").read_bytes() == made
 
 
@@ -489,6 +493,5 @@ def test_the_api_can_be_browsed_without_another_host(server: Server, open_page: 
     page = open_page(server)
     page.goto(f"{server.url}/docs")
     page.get_by_text("/upscale", exact=True).click()
-    expect(
-        page.get_by_text("Text prompt(s) to guide upscaled image generation.").first
-    ).to_be_visible()
+    said = page.get_by_text("Text prompt(s) to guide upscaled image generation.")
+    expect(said.first).to_be_visible()
