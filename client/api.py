@@ -34,6 +34,11 @@ class Form:
     model_id: str | None = None
     output_format: OutputFormat = OutputFormat.PNG
     color_fix: str | None = None
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    background: str | None = None
+    fit: bool | None = None
 
     @property
     def given(self) -> dict[str, str | int | float | bool]:

@@ -74,11 +74,6 @@ class Estimate(BaseModel):
             " first picture."
         ),
     ]
-    input_width: Annotated[
-        int,
-        Field(description="Of the image, reduced where fit asks so, pixels."),
-    ]
-    input_height: Annotated[int, Field(description="Pixels.")]
     output_width: Annotated[int, Field(description="Pixels.")]
     output_height: Annotated[int, Field(description="Pixels.")]
 

@@ -11,6 +11,7 @@ import { duration, megabytes, number, size } from "./words.js";
 const HEALTH_INTERVAL_MS = 2000;
 const ESTIMATE_DELAY_MS = 300; // after the last change
 const TOKEN = "upscale-token";
+const SCALE = 4;
 const STATUSES = {
   LOADING: "The model is loading.",
   ERROR: "The model is being started again.",
@@ -149,12 +150,13 @@ async function showEstimate() {
   }
 }
 
-function sentence(picture, { accepted, reason, seconds, input_width, input_height }) {
+function sentence(picture, { accepted, reason, seconds, output_width, output_height }) {
   if (!accepted) {
     const isBusy = reason.toLowerCase().includes("insufficient capacity");
     return isBusy ? "The server is busy: the picture will wait for its turn." : `It would be refused: ${reason}`;
   }
-  const reduced = input_width < picture.width ? `Reduced to ${size(input_width, input_height)}. ` : "";
+  const taken = [output_width / SCALE, output_height / SCALE]; // of the image
+  const reduced = taken[0] < picture.width ? `Reduced to ${size(...taken)}. ` : "";
   const steps = $("num_inference_steps").value || model.num_inference_steps;
   const time = seconds === null ? "" : `, about ${duration(seconds)}`;
   return `${reduced}${steps} steps${time}.`;

@@ -86,8 +86,6 @@ def estimate_router(
             tile_pixels=work.tile_pixels,
             memory_bytes=work.request(limits.prompt_embeds).memory_bytes,
             seconds=None if seconds is None else round(seconds, 3),
-            input_width=work.width,
-            input_height=work.height,
             output_width=width,
             output_height=height,
         )
