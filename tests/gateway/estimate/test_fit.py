@@ -29,7 +29,7 @@ def work(width: int, height: int) -> Work:
 def test_it_is_the_largest_that_is_taken(
     size: tuple[int, int], output_format: OutputFormat, settings: dict[str, int], binds: type
 ) -> None:
-    known = Settings(**settings)  # type: ignore[arg-type]
+    known = Settings.from_environment(**settings)
     width, height = fitted(work(*size), output_format, known, LIMITS)
     check_work(work(width, height), output_format, known, LIMITS)
     assert abs(width * size[1] - height * size[0]) <= max(size)  # the shape, to half a pixel
@@ -39,4 +39,4 @@ def test_it_is_the_largest_that_is_taken(
 
 
 def test_what_is_taken_stays_as_it_is() -> None:
-    assert fitted(work(641, 479), "png", Settings(), LIMITS) == (641, 479)
+    assert fitted(work(641, 479), "png", Settings.from_environment(), LIMITS) == (641, 479)

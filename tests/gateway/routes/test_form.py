@@ -71,7 +71,7 @@ def test_sizes_of_the_result(fields: dict[str, Any], size: tuple[int, int]) -> N
 @pytest.mark.parametrize("name", ["width", "height"])
 def test_more_than_the_fourfold_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{name} is 401; of an image of 100 x 100 pixels"):
-        UpscaleFields(prompt="x", **{name: 401}).result_size(100, 100)
+        UpscaleFields.model_validate({"prompt": "x", name: 401}).result_size(100, 100)
 
 
 @pytest.mark.parametrize(
