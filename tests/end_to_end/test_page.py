@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import (
     Browser,
+    Dialog,
     FilePayload,
     Locator,
     Page,
@@ -375,7 +376,12 @@ def test_several_files_are_a_queue(server: Server, open_page: Open) -> None:
     expect(page.get_by_role("listitem")).to_have_count(2)
     expect(page.get_by_role("button", name="Download all")).to_be_hidden()
     asked: list[str] = []
-    page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+    def accept(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.once("dialog", accept)
     page.reload()
     assert asked == ["beforeunload"]
     expect(page.get_by_label("Steps")).to_have_value("100")  # settings are remembered

@@ -26,7 +26,7 @@ def opened(content: bytes) -> NDArray[np.uint8]:
 def test_alpha_is_kept_apart_unless_there_is_nothing_to_keep_it_in_or_for() -> None:
     picture = Upright(COLOUR, ALPHA)
     for kind in ("png", "webp"):
-        image, alpha = seen(picture, kind, None)  # type: ignore[arg-type]
+        image, alpha = seen(picture, kind, None)
         assert alpha is ALPHA
         assert np.array_equal(image[:, :6], COLOUR[:, :6])
     for image, alpha in (seen(picture, "jpeg", None), seen(picture, "png", (255, 255, 255))):
