@@ -322,11 +322,12 @@ def test_the_demo_model_says_that_prompts_have_no_effect(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone(server: Server, open_page: Open, scheme: str) -> None:
-    page = open_page(server, viewport={"width": 360, "height": 740}, color_scheme=scheme)
-    choose(page, steps=2)
+    page = open_page(server, viewport={"width": 320, "height": 740}, color_scheme=scheme)
+    choose(page, 2, {**PHOTOGRAPH, "name": f"{'a-long-name-' * 9}.png"})
     submit(page)
     expect(page.get_by_role("link", name="Download")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.get_by_text("As a program").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
     screenshot = Image.open(io.BytesIO(page.screenshot()))
     corner = screenshot.convert("L").getpixel((2, 2))
     assert isinstance(corner, int)
