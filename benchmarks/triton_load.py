@@ -15,7 +15,7 @@ from benchmarks.tensors import captured
 ENSEMBLE = "upscale"
 STAGES = ("encode", "denoise", "decode")
 ENGINES = ("text_encoder", "unet", "vae_decoder", "safety_checker")
-DECOUPLED = (ENSEMBLE, "denoise")
+DECOUPLED = (ENSEMBLE, "denoise", "decode")
 RATES = (0.5, 0.8, 1.1)  # of the most that the ensemble reached with requests in flight
 PLOT = "triton.png"
 

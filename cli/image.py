@@ -47,6 +47,19 @@ ColorFix = Annotated[
     typer.Option(help="none, or wavelet: the colours of the image for the result."),
 ]
 ModelId = Annotated[str | None, typer.Option(help="The model that the server must serve.")]
+Scale = Annotated[
+    float | None,
+    typer.Option(min=1, max=4, help="Sides of the result by those of the image; default: 4."),
+]
+Width = Annotated[int | None, typer.Option(min=1, help="Largest width of the result, pixels.")]
+Height = Annotated[int | None, typer.Option(min=1, help="Largest height of the result, pixels.")]
+Background = Annotated[
+    str | None,
+    typer.Option(help="Colour behind what is transparent, as #ffffff; default: stays transparent."),
+]
+Fit = Annotated[
+    bool, typer.Option("--fit", help="Have images that are too large reduced to what is taken.")
+]
 Url = Annotated[str, typer.Option(envvar="UPSCALE_URL", help="The server.")]
 Token = Annotated[
     str | None, typer.Option(envvar="UPSCALE_TOKEN", help="Bearer token of the server.")
@@ -89,6 +102,11 @@ def image(
     noise_level: NoiseLevel = None,
     safety_check: SafetyCheck = None,
     color_fix: ColorFix = None,
+    scale: Scale = None,
+    width: Width = None,
+    height: Height = None,
+    background: Background = None,
+    fit: Fit = False,
     model_id: ModelId = None,
     url: Url = "http://127.0.0.1:8000",
     token: Token = None,
@@ -122,6 +140,11 @@ def image(
         safety_check,
         model_id,
         color_fix=color_fix,
+        scale=scale,
+        width=width,
+        height=height,
+        background=background,
+        fit=fit or None,
     )
     report = Report(is_json=as_json)
     jobs: list[Job] = []

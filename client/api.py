@@ -34,6 +34,11 @@ class Form:
     model_id: str | None = None
     output_format: OutputFormat = OutputFormat.PNG
     color_fix: str | None = None
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    background: str | None = None
+    fit: bool | None = None
 
     @property
     def given(self) -> dict[str, str | int | float | bool]:
@@ -67,7 +72,15 @@ class Waiting(BaseModel):
     is_cut: bool = False
 
 
-Event = Queued | Step | Waiting
+class Decoding(BaseModel):
+    """The steps are done; of the picture, `tile` of `tiles` are decoded."""
+
+    tile: int
+    tiles: int
+    seconds_left: float | None = None
+
+
+Event = Queued | Step | Decoding | Waiting
 
 
 def media_of(text: str | bytes) -> Media:
@@ -89,6 +102,8 @@ def event_of(kind: str, data: str) -> Event | None:
                 return Queued.model_validate_json(data)
             case "progress":
                 return Step.model_validate_json(data)
+            case "decoding":
+                return Decoding.model_validate_json(data)
             case "error":
                 body = json.loads(data)
                 status = int(body["status"])

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from client.api import Event, Queued, Step, Waiting
+from client.api import Decoding, Event, Queued, Step, Waiting
 
 LINE_INTERVAL_S = 10.0  # where there is no terminal
 
@@ -75,6 +75,12 @@ class Display:
                         task, completed=step, total=steps, state=state, seconds_left=left
                     )
                     self._say_now_and_then()
+                    return
+                case Decoding(tile=tile, tiles=tiles, seconds_left=left):
+                    state = "decoding" if tiles == 1 else f"decoding, {tile}/{tiles} tiles"
+                    self._progress.update(
+                        task, completed=tile, total=tiles, state=state, seconds_left=left
+                    )
                     return
                 case Queued(position=position):
                     state = f"queued, position {position}"

@@ -12,6 +12,7 @@ from client.api import Form, Waiting
 from client.display import Display
 from client.errors import Busy, ConnectionLost, ImageFailed, ServerUnusable
 from client.files import Job
+from client.limits import refusal
 from client.server import Server
 
 T = TypeVar("T")
@@ -132,6 +133,9 @@ class Runner:
         began = time.monotonic()
         image = await asyncio.to_thread(job.read)
         form = replace(self.form, output_format=job.output_format)
+        model = await self.server.model()
+        if model and (reason := refusal(image, model, fit=bool(form.fit))):
+            raise ImageFailed(reason)
         with self.display.image(job.name) as show:
             picture = await with_retries(
                 lambda: self.server.upscale(image, form, show),

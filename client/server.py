@@ -12,10 +12,15 @@ from httpx_sse import EventSource
 
 from client.api import Event, Form, content_of_data_url, error_of, event_of, media_of
 from client.errors import ConnectionLost, ImageFailed, ServerUnusable, UsageError
-from gateway.schemas import Estimate, Media
+from gateway.schemas import Estimate, Media, Model
 
 CONNECT_TIMEOUT_S = 10.0
-ESTIMATED = ("num_inference_steps", "guidance_scale", "output_format")  # fields that it goes by
+ESTIMATED = (
+    "num_inference_steps",
+    "guidance_scale",
+    "output_format",
+    "fit",
+)  # fields that it goes by
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Server:
             raise UsageError("A token holds printable ASCII characters only, and no spaces.")
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
         self.timeout_s = timeout_s
+        self._model: asyncio.Task[Model | None] | None = None
         # A connection for each request: the time it takes is nothing beside the picture's, and
         # none is lost because the server closed it between two images.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -90,6 +96,20 @@ class Server:
             answer = await self._http.post(f"{self._url}/estimate", json=body)
             return Estimate.model_validate_json(answer.raise_for_status().content)
         except (httpx.HTTPError, ValueError):
+            return None
+
+    async def model(self) -> Model | None:
+        """What the server takes, asked for once; None where it does not say."""
+        if self._model is None:
+            self._model = asyncio.create_task(self._ask_for_model())
+        return await self._model
+
+    async def _ask_for_model(self) -> Model | None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                answer = await self._http.get(f"{self._url}/model")
+            return Model.model_validate_json(answer.raise_for_status().content)
+        except (TimeoutError, httpx.HTTPError, ValueError):
             return None
 
     async def _request(self, image: bytes, form: Form, show: Callable[[Event], None]) -> Media:

@@ -22,7 +22,7 @@ from gateway.routes.estimate import estimate_router
 from gateway.routes.health import health_router
 from gateway.routes.openapi import follow_contract
 from gateway.routes.operations import operations_router
-from gateway.routes.page import PageFiles, page_router
+from gateway.routes.page import SWAGGER_UI, PageFiles, page_router
 from gateway.routes.results import results_router
 from gateway.routes.upscale import upscale_router
 from gateway.settings import Settings
@@ -54,7 +54,7 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
         version=version("upscale"),
         lifespan=lifespan,
         redirect_slashes=False,
-        docs_url=None,  # its page loads scripts from another host
+        docs_url=None,  # its page loads scripts from another host; ours is routes/page.py's
         redoc_url=None,
         telemetry=TELEMETRY,
     )
@@ -74,6 +74,7 @@ def create_app(settings: Settings, pool: TritonPool, deadlines: Deadlines | None
     app.include_router(operations_router(settings, pool, error_answers))
     app.include_router(page_router(files))
     app.mount("/page", files)
+    app.mount("/docs/files", PageFiles(settings, SWAGGER_UI))
     app.add_middleware(HeadAsGet)
     app.add_middleware(Entrance, settings=settings, capacity=capacity, error_answers=error_answers)
     if settings.cors_origins is not None:

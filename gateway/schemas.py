@@ -52,6 +52,7 @@ class Model(BaseModel):
     ]
     input_formats: Annotated[list[str], Field(description="Of images, told by their content.")]
     max_input_pixels: Annotated[int, Field(description="Largest image, width times height.")]
+    max_fit_pixels: Annotated[int, Field(description="Largest image that fit reduces to that.")]
     max_body_bytes: Annotated[int, Field(description="Largest request.")]
     max_in_progress: Annotated[int, Field(description="Requests that are worked on at a time.")]
     max_waiting: Annotated[int, Field(description="Requests that may wait besides.")]

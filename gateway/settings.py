@@ -44,6 +44,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Largest input image, width times height, pixels; a side counts as 8 at least.",
     )
+    max_fit_pixels: int = Field(
+        25_000_000,
+        gt=0,
+        description="Largest image that the field fit reduces to what is taken, width times height,"
+        " pixels.",
+    )
     memory_budget_mb: int = Field(
         512,
         gt=0,

@@ -13,24 +13,32 @@ from typing import TypeVar
 from fastapi import UploadFile
 
 from gateway.errors import BrokenPicture
+from gateway.estimate.fit import fitted
 from gateway.estimate.pace import Pace
 from gateway.estimate.refusal import check_duration
 from gateway.estimate.work import Work
 from gateway.http.capacity import Capacity
 from gateway.http.deadlines import Deadlines
 from gateway.images.color_fix import with_colors_of
-from gateway.images.read import read_image
-from gateway.images.write import OutputFormat, check_size, write_image
+from gateway.images.output import Output, seen
+from gateway.images.read import read_picture
+from gateway.images.write import OutputFormat, check_size
 from gateway.results.store import ResultStore
 from gateway.routes.answer import FileAnswer, UpscaleAnswer
 from gateway.routes.base64_image import decode_image
 from gateway.routes.events import RequestEvents
-from gateway.routes.form import UpscaleForm, UpscaleJson, form_of_json
+from gateway.routes.form import (
+    UpscaleFields,
+    UpscaleForm,
+    UpscaleJson,
+    filled_in,
+    form_of_json,
+)
 from gateway.settings import Settings
 from gateway.telemetry.durations import timed, when_timed
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.notes import note
-from gateway.triton.client import OnProgress, Upscaled, UpscaleInputs
+from gateway.triton.client import OnProgress, ServedModel, Upscaled, UpscaleInputs
 from gateway.triton.pool import TritonPool
 from stages.limits import SCALE
 from stages.soundness import distance
@@ -74,50 +82,74 @@ class Upscaler:
 
     async def read_inputs(
         self, form: UpscaleForm | UpscaleJson, output_format: OutputFormat, deadline: float
-    ) -> UpscaleInputs:
-        """What the form asks for. Raises InvalidRequest, RequestTimeout or NotReady."""
+    ) -> tuple[UpscaleInputs, Output]:
+        """What the form asks for, and how it leaves.
+
+        Raises InvalidRequest, RequestTimeout, NotReady, and for `fit` TritonFailed.
+        """
         note(steps=form.num_inference_steps)
         model = self.pool.model
         form.check_against(model, self.settings.max_prompt_chars, self.settings.safety_check)
         with timed("read_image"):
             async with self.deadlines.until(deadline, self.settings.request_timeout_s):
                 content = await self._content(form)
-                image = await self._in_reader(read_image, content, self.settings.max_input_pixels)
-        note(width=image.shape[1], height=image.shape[0])
-        check_size(SCALE * image.shape[0], SCALE * image.shape[1], output_format)
-        return form.inputs(image, model)
+                max_pixels, fit = await self._limits(form, output_format, model)
+                picture = await self._in_reader(read_picture, content, max_pixels, fit)
+                image, alpha = await self._in_reader(
+                    seen, picture, output_format, form.background_colour
+                )
+        height, width = image.shape[:2]
+        note(width=width, height=height)
+        check_size(SCALE * height, SCALE * width, output_format)
+        output = Output(output_format, *form.result_size(width, height), alpha)
+        return form.inputs(image, model), output
+
+    async def _limits(
+        self, form: UpscaleFields, output_format: OutputFormat, model: ServedModel
+    ) -> tuple[int, Callable[[int, int], tuple[int, int]] | None]:
+        """The most pixels that a file may have, and what they are reduced to, if asked."""
+        if not form.fit:
+            return self.settings.max_input_pixels, None
+        limits = await self.pool.denoise_limits()
+        asked = filled_in(form.num_inference_steps, form.guidance_scale, model)
+
+        def fit(width: int, height: int) -> tuple[int, int]:
+            work = Work(width, height, *asked, self.pool.max_tile)
+            return fitted(work, output_format, self.settings, limits)
+
+        return max(self.settings.max_fit_pixels, self.settings.max_input_pixels), fit
 
     async def make_answer(
         self,
         inputs: UpscaleInputs,
-        output_format: OutputFormat,
+        output: Output,
         deadline: float,
         base_url: str,
         events: RequestEvents | None = None,
     ) -> UpscaleAnswer:
         """The picture, published. events: of who watches. Raises what can go wrong on the way."""
         async with self.deadlines.until(deadline, self.settings.request_timeout_s):
-            made = await self._make_file(inputs, output_format, deadline, events)
+            made = await self._make_file(inputs, output, deadline, events)
             with timed("publish"):
-                url = await self.results.publish(made.content, output_format, base_url)
+                url = await self.results.publish(made.content, output.format, base_url)
         return UpscaleAnswer(url, inputs.seed, made.nsfw, made.distance)
 
     async def make_file(
         self,
         inputs: UpscaleInputs,
-        output_format: OutputFormat,
+        output: Output,
         deadline: float,
         events: RequestEvents | None = None,
     ) -> FileAnswer:
         """As `make_answer`, the picture published nowhere."""
         async with self.deadlines.until(deadline, self.settings.request_timeout_s):
-            made = await self._make_file(inputs, output_format, deadline, events)
-        return FileAnswer(made.content, output_format, inputs.seed, made.nsfw, made.distance)
+            made = await self._make_file(inputs, output, deadline, events)
+        return FileAnswer(made.content, output.format, inputs.seed, made.nsfw, made.distance)
 
     async def _make_file(
         self,
         inputs: UpscaleInputs,
-        output_format: OutputFormat,
+        output: Output,
         deadline: float,
         events: RequestEvents | None,
     ) -> Made:
@@ -133,7 +165,7 @@ class Upscaler:
         )
         check_duration(self.pace, work, deadline - asyncio.get_running_loop().time())
         if events is not None:
-            events.add_accepted(self.pace.seconds(work))
+            events.add_accepted(self.pace.seconds(work), self.pace.decode_seconds(work))
         with self.pace.waiting(work) as job:
             async with self.capacity.turn(on_position):
                 self.pace.begun(job)
@@ -141,7 +173,7 @@ class Upscaler:
                     upscaled = await self._upscaled(inputs, deadline, on_progress)
                 self.pace.finished(job)
         with timed("write_image"):
-            return await asyncio.to_thread(_made, inputs, upscaled, output_format)
+            return await asyncio.to_thread(_made, inputs, upscaled, output)
 
     async def _upscaled(
         self, inputs: UpscaleInputs, deadline: float, on_progress: OnProgress | None
@@ -166,12 +198,12 @@ class Upscaler:
         )
 
 
-def _made(inputs: UpscaleInputs, upscaled: Upscaled, output_format: OutputFormat) -> Made:
+def _made(inputs: UpscaleInputs, upscaled: Upscaled, output: Output) -> Made:
     picture = upscaled.image
     if inputs.color_fix == "wavelet":
         picture = with_colors_of(inputs.image, picture)
     levels = round(distance(picture, inputs.image), 2)
-    return Made(write_image(picture, output_format), upscaled.nsfw, levels)
+    return Made(output.file_of(picture), upscaled.nsfw, levels)
 
 
 @asynccontextmanager

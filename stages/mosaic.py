@@ -31,6 +31,11 @@ class Mosaic:
         if len(self._tiles) > 1:
             self._band = np.zeros((SCALE * self._verticals[0].length, SCALE * width, 3), np.float32)
 
+    @property
+    def tiles(self) -> int:
+        """How many there are."""
+        return len(self._tiles)
+
     def batches(self, size: int) -> Iterator[list[Tile]]:
         """All tiles, row by row, at most `size` at once."""
         for start in range(0, len(self._tiles), size):

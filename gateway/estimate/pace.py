@@ -122,6 +122,10 @@ class Pace:
         is_known = all(self._least_of(job.work).round_s for job in here)
         return alone_s, self._simulated_s(work, self._least_of) if is_known else alone_s
 
+    def decode_seconds(self, work: Work) -> float | None:
+        """What comes after denoise, where nothing else is at work; None before the first."""
+        return self._decode.of(work.latent_pixels) if self._decode.are_known else None
+
     def _expected_s(self, work: Work) -> float | None:
         if not self._decode.are_known:
             return None

@@ -3,13 +3,13 @@
 import logging
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import ImageTooLarge, InvalidImage
-from gateway.images import bitmap, gif, heif, jpeg, png, tiff, webp
+from gateway.images import bitmap, gif, heif, jpeg, png, tiff, vips, webp
 from gateway.images.colour import to_srgb
 from gateway.images.cost import DAMAGED, Bound
 from gateway.images.picture import Picture, to_8_bits, upright
@@ -54,12 +54,17 @@ class Upright:
     colour: NDArray[np.uint8]
     alpha: NDArray[np.uint8] | None
 
-    def on_white(self) -> NDArray[np.uint8]:
-        """uint8 [H, W, 3]."""
+    @property
+    def is_opaque(self) -> bool:
+        """Also where there is an alpha that hides nothing."""
+        return self.alpha is None or bool(self.alpha.min() == 255)
+
+    def on(self, background: tuple[int, int, int]) -> NDArray[np.uint8]:
+        """Composited on a colour of sRGB: uint8 [H, W, 3]."""
         if self.alpha is None:
             return np.ascontiguousarray(self.colour)
         opacity = self.alpha[..., None].astype(np.uint16)
-        mixed = self.colour * opacity + 255 * (255 - opacity)
+        mixed = self.colour * opacity + np.array(background, np.uint16) * (255 - opacity)
         return ((mixed + 127) // 255).astype(np.uint8)
 
 
@@ -72,14 +77,21 @@ def read_image(content: bytes, max_pixels: int) -> NDArray[np.uint8]:
     Raises InvalidImage when it is no such file, damaged, made to keep a decoder busy or of samples
     whose meaning is not known; ImageTooLarge past max_pixels.
     """
-    return read_picture(content, max_pixels).on_white()
+    return read_picture(content, max_pixels).on((255, 255, 255))
 
 
-def read_picture(content: bytes, max_pixels: int) -> Upright:
-    """As read_image, with the transparency beside the colours."""
+def read_picture(
+    content: bytes, max_pixels: int, fit: Callable[[int, int], tuple[int, int]] | None = None
+) -> Upright:
+    """As read_image, with the transparency beside the colours.
+
+    fit: width and height, either way round -> those to reduce it to; None: nothing is reduced.
+    """
     decode = sniff(content)
     try:
         picture = decode(content, lambda width, height: check_size(width, height, max_pixels))
+        if fit is not None:
+            picture = _reduced(picture, fit)
         colour = to_srgb(picture.colour, picture.descriptions)
     except InvalidImage:
         raise
@@ -90,6 +102,16 @@ def read_picture(content: bytes, max_pixels: int) -> Upright:
         None if picture.alpha is None else upright(to_8_bits(picture.alpha), picture.orientation)
     )
     return Upright(upright(colour, picture.orientation), alpha)
+
+
+def _reduced(picture: Picture, fit: Callable[[int, int], tuple[int, int]]) -> Picture:
+    """As small as `fit` says, before it is turned and its colours are, which takes memory."""
+    height, width = picture.colour.shape[:2]
+    size = fit(width, height)
+    if size == (width, height):
+        return picture
+    colour, alpha = vips.reduced(picture.colour, picture.alpha, *size)
+    return replace(picture, colour=colour, alpha=alpha)
 
 
 def sniff(content: bytes) -> Decoder:

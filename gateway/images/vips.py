@@ -42,3 +42,27 @@ def to_srgb(colour: NDArray[Any], icc: bytes) -> NDArray[np.uint8]:
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
     converted = image.icc_transform("srgb", embedded=True, intent="relative", depth=8)
     return np.asarray(converted.numpy(), np.uint8)
+
+
+def reduced(
+    colour: NDArray[Any], alpha: NDArray[Any] | None, width: int, height: int
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """uint8 or uint16 [H, W, C] and [H, W] -> smaller, by Lanczos' filter.
+
+    Colours count as much as they are seen. A few rows at a time are in memory as numbers.
+    """
+    samples = colour if alpha is None else np.dstack([colour, alpha])
+    rows, columns, channels = samples.shape
+    kind, most = ("ushort", 65535) if samples.dtype == np.uint16 else ("uchar", 255)
+    image = pyvips.Image.new_from_memory(
+        np.ascontiguousarray(samples).data, columns, rows, channels, kind
+    )
+    if alpha is not None:
+        image = image.premultiply(max_alpha=most)
+    image = image.resize(width / columns, vscale=height / rows, kernel="lanczos3")
+    if alpha is not None:
+        image = image.unpremultiply(max_alpha=most)
+    smaller = np.asarray(image.rint().cast(kind).numpy()).reshape(height, width, channels)
+    if alpha is None:
+        return smaller, None
+    return smaller[..., :-1], smaller[..., -1]

@@ -43,9 +43,12 @@ def check_size(height: int, width: int, output_format: OutputFormat) -> None:
 
 
 def write_image(image: NDArray[np.uint8], output_format: OutputFormat) -> bytes:
-    """RGB uint8 [H, W, 3] -> a file. Lets go of the GIL, so call it in a thread."""
+    """RGB or RGBA uint8 [H, W, 3 or 4] -> a file. Lets go of the GIL, so call it in a thread.
+
+    A JPEG takes RGB alone.
+    """
     kind = KINDS[output_format]
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, content = cv2.imencode(kind.suffix, bgr, kind.options)
+    to_bgr = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    done, content = cv2.imencode(kind.suffix, cv2.cvtColor(image, to_bgr), kind.options)
     assert done  # imencode fails on shapes and types that this is not
     return content.tobytes()

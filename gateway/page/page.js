@@ -1,12 +1,17 @@
-// The page: a form, the course of one request, and its result.
+// The page: a form, a queue of pictures, and one of them on the stage.
 
-import { UpscaleError, upscale } from "./upscale.js";
+import { blame, check, entries, estimated, isRight, scale } from "./fields.js";
+import { Picture } from "./picture.js";
+import { downloadAll, drawRows } from "./rows.js";
+import { drawStage } from "./stage.js";
+import { sent } from "./sending.js";
+import { UpscaleError, estimate } from "./upscale.js";
+import { duration, megabytes, number, size } from "./words.js";
 
-const OPTIONS = ["negative_prompt", "num_inference_steps", "guidance_scale", "noise_level", "seed"];
 const HEALTH_INTERVAL_MS = 2000;
+const ESTIMATE_DELAY_MS = 300; // after the last change
 const TOKEN = "upscale-token";
 const SCALE = 4;
-const SUFFIXES = { png: "png", jpeg: "jpg", webp: "webp" };
 const STATUSES = {
   LOADING: "The model is loading.",
   ERROR: "The model is being started again.",
@@ -14,9 +19,11 @@ const STATUSES = {
 };
 
 const $ = (id) => document.getElementById(id);
-let file = null;
-let controller = null; // of the request that runs
+const pictures = []; // of this session, until they are closed
+let shown = null; // one of them
+let isPaused = false;
 let model = null; // GET /model, while the server is ready
+let estimating = 0; // a timer
 
 // --- the model ---
 
@@ -33,7 +40,8 @@ async function watchHealth() {
     model = null;
     $("model").textContent = "The server cannot be reached.";
   }
-  showButtons();
+  draw();
+  planEstimate();
 }
 
 function showModel() {
@@ -51,41 +59,50 @@ function showModel() {
   }
 }
 
-function number(value) {
-  return value.toLocaleString("en", { maximumFractionDigits: 1 });
+// --- the pictures ---
+
+async function choose(files) {
+  const added = [...files].map((file) => new Picture(file));
+  if (added.length === 0) return;
+  pictures.push(...added);
+  show(added[0]);
+  await Promise.all(added.map(async (picture) => {
+    await picture.look();
+    draw();
+  }));
+  if (shown === added[0]) show(shown);
 }
 
-function megabytes(bytes) {
-  return `${number(bytes / 1e6)} MB`;
+function show(picture) {
+  shown = picture;
+  $("estimate").textContent = "";
+  $("thumbnail").hidden = !picture?.width;
+  if (picture?.width) $("thumbnail").src = picture.url;
+  draw();
+  planEstimate();
 }
 
-// --- the image ---
-
-function choose(chosen) {
-  if (!chosen || controller) return;
-  file = chosen;
-  for (const id of ["thumbnail", "before"]) {
-    URL.revokeObjectURL($(id).src);
-    $(id).src = URL.createObjectURL(file);
-  }
-  $("thumbnail").hidden = false;
-  $("chosen").textContent = file.name;
-  $("limits").hidden = true;
-  $("stage").hidden = true;
-  showError("");
-  showButtons();
+function close(picture) {
+  picture.close();
+  pictures.splice(pictures.indexOf(picture), 1);
+  if (shown === picture) show(pictures.at(-1) ?? null);
+  draw();
+  (document.querySelector("#pictures [aria-current=true]") ?? $("image")).focus();
 }
 
-$("thumbnail").addEventListener("load", () => {
-  const { naturalWidth: width, naturalHeight: height } = $("thumbnail");
-  $("picture").style.setProperty("--ratio", width / height);
-  $("chosen").textContent = `${file.name}, ${size(width, height)}, becomes ${size(SCALE * width, SCALE * height)}`;
+function retry(picture) {
+  Object.assign(picture, { state: "waiting", error: "", told: "Waiting" });
+  isPaused = false;
+  show(picture);
+  runNext();
+}
+
+$("image").addEventListener("change", async () => {
+  const files = [...$("image").files];
+  $("image").value = ""; // the same file may be chosen again
+  await choose(files);
 });
-$("thumbnail").addEventListener("error", () => {
-  $("thumbnail").hidden = true; // the server may know a format that the browser does not
-});
-$("image").addEventListener("change", () => choose($("image").files[0]));
-document.addEventListener("paste", (event) => choose(imageIn(event.clipboardData)));
+document.addEventListener("paste", (event) => choose(imagesIn(event.clipboardData)));
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   $("drop").classList.add("over");
@@ -94,71 +111,126 @@ document.addEventListener("dragleave", () => $("drop").classList.remove("over"))
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
-  choose(event.dataTransfer.files[0]);
+  choose(event.dataTransfer.files);
 });
 
-function imageIn(data) {
-  return [...(data?.files ?? [])].find((item) => item.type.startsWith("image/"));
+function imagesIn(data) {
+  return [...(data?.files ?? [])].filter((item) => item.type.startsWith("image/"));
 }
 
-function size(width, height) {
-  return `${width}\u00a0×\u00a0${height}`; // on one line
+// --- before it is sent ---
+
+/** Why a picture would be refused, as far as the page knows. The server says so too, after the upload. */
+function refusal({ file, width, height }) {
+  if (!model) return "";
+  if (file.size > model.max_body_bytes) {
+    return `The file has ${megabytes(file.size)}; this server takes at most ${megabytes(model.max_body_bytes)}. Save it smaller or as JPEG.`;
+  }
+  const most = $("fit").checked ? model.max_fit_pixels : model.max_input_pixels;
+  if (width * height <= most) return "";
+  const tooMany = `The image is ${size(width, height)}, which is ${number(width * height)} pixels; this server takes at most ${number(most)}.`;
+  const canFit = !$("fit").checked && width * height <= model.max_fit_pixels;
+  return `${tooMany} ${canFit ? "Let it be reduced, or crop it." : "Reduce or crop it."}`;
 }
 
-// --- a request ---
+function planEstimate() {
+  clearTimeout(estimating);
+  estimating = setTimeout(showEstimate, ESTIMATE_DELAY_MS);
+}
+
+async function showEstimate() {
+  const picture = shown;
+  if (!model || picture?.state !== "ready" || !picture.width || refusal(picture) || !isRight()) return;
+  try {
+    const cost = await estimate(picture.width, picture.height, estimated());
+    if (picture === shown && picture.state === "ready") $("estimate").textContent = sentence(picture, cost);
+  } catch (error) {
+    if (!(error instanceof UpscaleError)) throw error;
+    $("estimate").textContent = "";
+  }
+}
+
+function sentence(picture, { accepted, reason, seconds, output_width, output_height }) {
+  if (!accepted) {
+    const isBusy = reason.toLowerCase().includes("insufficient capacity");
+    return isBusy ? "The server is busy: the picture will wait for its turn." : `It would be refused: ${reason}`;
+  }
+  const taken = [output_width / SCALE, output_height / SCALE]; // of the image
+  const reduced = taken[0] < picture.width ? `Reduced to ${size(...taken)}. ` : "";
+  const steps = $("num_inference_steps").value || model.num_inference_steps;
+  const time = seconds === null ? "" : `, about ${duration(seconds)}`;
+  return `${reduced}${steps} steps${time}.`;
+}
+
+$("form").addEventListener("input", () => {
+  draw();
+  planEstimate();
+});
+$("reduce").addEventListener("click", () => {
+  $("fit").checked = true;
+  $("fit").dispatchEvent(new Event("input", { bubbles: true }));
+  $("fit").dispatchEvent(new Event("change", { bubbles: true }));
+  $("submit").focus();
+});
+
+// --- requests ---
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (file && model && !controller) run();
+  if (!model || !check()) return;
+  const ready = pictures.filter((picture) => picture.state === "ready" && !refusal(picture));
+  for (const picture of ready) Object.assign(picture, { state: "waiting", told: "Waiting", entries: entries() });
+  isPaused = false;
+  runNext();
 });
-$("cancel").addEventListener("click", () => controller?.abort());
-addEventListener("pagehide", () => controller?.abort());
 
-async function run() {
-  const large = tooLarge();
-  showError(large);
-  if (large) return;
-  controller = new AbortController();
-  const began = performance.now();
-  const form = formData();
-  showStart();
+$("cancel").addEventListener("click", () => {
+  for (const picture of pictures) if (picture.state === "waiting") Object.assign(picture, { state: "ready", told: "Ready" });
+  pictures.find((picture) => picture.controller)?.controller.abort();
+});
+$("pause").addEventListener("click", () => {
+  isPaused = !isPaused;
+  runNext();
+});
+$("download-all").addEventListener("click", () => downloadAll(pictures));
+addEventListener("pagehide", () => pictures.forEach((picture) => picture.controller?.abort()));
+addEventListener("beforeunload", (event) => {
+  if (pictures.some((picture) => picture.result || picture.controller)) event.preventDefault();
+});
+
+/** The next that waits, one at a time: each has the whole machine, and what is shown goes on. */
+async function runNext() {
+  draw();
+  if (isPaused || pictures.some((picture) => picture.controller)) return;
+  const picture = pictures.find(({ state }) => state === "waiting");
+  if (!picture) return;
+  await run(picture);
+  runNext();
+}
+
+async function run(picture) {
+  picture.controller = new AbortController();
+  Object.assign(picture, { state: "running", told: "Sending the image", preview: "", share: null });
+  if (!shown || shown.state !== "running") show(picture);
+  announce("Upscaling.");
+  $("stage").scrollIntoView({ block: "nearest" });
   try {
-    const result = await upscale(form, token(), controller.signal, showEvent);
-    await showResult(result.images[0], form, (performance.now() - began) / 1000);
+    picture.result = await sent(picture, token(), draw);
+    Object.assign(picture, { state: "done", told: `Done, ${size(picture.result.width, picture.result.height)}` });
+    announce(`Done: ${size(picture.result.width, picture.result.height)}.`);
   } catch (error) {
-    $("stage").hidden = true;
-    if (controller.signal.aborted) announce("Cancelled.");
-    else if (error instanceof UpscaleError) fail(error);
-    else throw error;
+    if (picture.controller.signal.aborted) {
+      Object.assign(picture, { state: "ready", told: "Cancelled" });
+      announce("Cancelled.");
+    } else if (error instanceof UpscaleError) {
+      fail(picture, error);
+    } else {
+      throw error;
+    }
   } finally {
-    controller = null;
-    showButtons();
+    picture.controller = null;
+    draw();
   }
-}
-
-// The server would say so too, but a browser that still sends may not hear it.
-function tooLarge() {
-  const { naturalWidth: width, naturalHeight: height } = $("before");
-  if (file.size > model.max_body_bytes) {
-    return `The file has ${megabytes(file.size)}; this server takes at most ${megabytes(model.max_body_bytes)}.`;
-  }
-  if (width * height > model.max_input_pixels) {
-    return `The image is ${size(width, height)}, which is ${number(width * height)} pixels; this server takes at most ${number(model.max_input_pixels)}.`;
-  }
-  return "";
-}
-
-function formData() {
-  const form = new FormData();
-  form.append("image", file);
-  form.append("prompt", $("prompt").value.trim() || $("prompt").placeholder);
-  form.append("safety_check", $("safety_check").checked);
-  form.append("output_format", $("output_format").value);
-  for (const name of OPTIONS) {
-    const value = $(name).value.trim();
-    if (value) form.append(name, value);
-  }
-  return form;
 }
 
 function token() {
@@ -167,115 +239,55 @@ function token() {
   return sessionStorage.getItem(TOKEN);
 }
 
-function fail(error) {
+function fail(picture, error) {
   if (error.status === 401) {
     sessionStorage.removeItem(TOKEN);
-    const first = $("token-field").hidden;
+    const isFirst = $("token-field").hidden;
     $("token-field").hidden = false;
     $("token").focus();
-    if (first) return announce("This server asks for a token.");
+    Object.assign(picture, { state: "ready", told: "Ready", error: isFirst ? "" : error.message });
+    isPaused = true;
+    return isFirst ? announce("This server asks for a token.") : undefined;
   }
-  showError(error.message);
+  const isBlamed = Object.entries(error.fields).filter(([name, message]) => blame(name, message)).length > 0;
+  picture.fail(error.message);
+  if (isBlamed) Object.assign(picture, { state: "ready", told: "Ready", error: "" });
   if (error.status === 0 || error.status >= 500) watchHealth();
 }
 
 // --- what is shown ---
 
-function showButtons() {
-  const running = controller !== null;
+function draw() {
+  drawRows(pictures, shown, { show, retry, close });
+  drawStage(shown, sessionStorage.getItem(TOKEN) !== null);
+  const isRunning = pictures.some((picture) => picture.controller);
+  const refused = shown?.state === "ready" ? refusal(shown) : "";
   const focused = [$("submit"), $("cancel")].includes(document.activeElement);
-  $("submit").disabled = !file || !model;
-  $("submit").hidden = running;
-  $("cancel").hidden = !running;
-  $("image").disabled = running;
-  if (focused) (running ? $("cancel") : $("submit")).focus(); // it stays in its place
+  const ready = pictures.filter((picture) => picture.state === "ready" && !refusal(picture)).length;
+  $("submit").disabled = !model || ready === 0;
+  $("submit").textContent = ready > 1 ? `Upscale ${ready}` : "Upscale";
+  $("submit").hidden = isRunning && ready === 0;
+  $("cancel").hidden = !isRunning;
+  if (focused && document.activeElement.hidden) (isRunning ? $("cancel") : $("submit")).focus();
+  $("pause").textContent = isPaused ? "Go on" : "Pause";
+  $("chosen").textContent = shown ? described(shown) : "or several; drop them here, or paste";
+  $("limits").hidden = shown !== null;
+  $("error").textContent = shown?.error || refused;
+  $("error").hidden = !$("error").textContent;
+  $("reduce").hidden = !refused || $("fit").checked || shown.width * shown.height > model.max_fit_pixels;
+  $("estimate").hidden = shown?.state !== "ready" || Boolean(refused);
 }
 
-function showError(message) {
-  $("error").textContent = message;
-  $("error").hidden = !message;
+function described({ file, width, height }) {
+  if (!width) return file.name;
+  const [wide, high] = [width, height].map((side) => Math.round(side * scale()));
+  return `${file.name}, ${size(width, height)}, becomes ${size(wide, high)}`;
 }
 
 function announce(message) {
   $("announcement").textContent = message;
 }
 
-function showStart() {
-  $("picture").classList.remove("compared");
-  for (const id of ["after", "handle", "slider", "result"]) $(id).hidden = true;
-  for (const id of ["course", "stage"]) $(id).hidden = false;
-  $("progress").removeAttribute("value");
-  $("state").textContent = "Sending the image";
-  announce("Upscaling.");
-  showButtons();
-  $("stage").scrollIntoView({ block: "nearest" });
-}
-
-function showEvent(name, data) {
-  if (name === "queued") {
-    $("state").textContent = `Waiting; number ${data.position} in the queue`;
-  } else if (name === "progress") {
-    const quarter = Math.floor((4 * $("progress").value) / $("progress").max);
-    $("progress").max = data.steps;
-    $("progress").value = data.step;
-    if (data.step === data.steps) $("state").textContent = "Decoding the picture";
-    else $("state").textContent = `Step ${data.step} of ${data.steps}${remaining(data.seconds_left)}`;
-    if (Math.floor((4 * data.step) / data.steps) > quarter) announce($("state").textContent);
-  } else if (name === "preview") {
-    $("after").src = data.url;
-    $("after").hidden = false;
-  }
-}
-
-function remaining(seconds) {
-  if (seconds === null) return "";
-  return seconds < 1 ? ", less than a second left" : `, ${Math.round(seconds)} s left`;
-}
-
-async function showResult(image, form, seconds) {
-  URL.revokeObjectURL($("download").href);
-  const url = image.url.startsWith("data:") ? URL.createObjectURL(blobOf(image.url)) : image.url;
-  $("after").src = url;
-  await $("after").decode();
-  const { naturalWidth: width, naturalHeight: height } = $("after");
-  $("picture").style.setProperty("--ratio", width / height);
-  $("after").alt = `The result, ${size(width, height)}`;
-  $("after").hidden = false;
-  const comparable = $("before").naturalWidth > 0;
-  $("picture").classList.toggle("compared", comparable);
-  for (const id of ["handle", "slider"]) $(id).hidden = !comparable;
-  slide(50);
-  $("nsfw").textContent = verdict(form.get("safety_check") === "true", image.nsfw);
-  $("nsfw").className = image.nsfw ? "error" : "quiet";
-  $("size").textContent = size(width, height);
-  $("time").textContent = `${seconds.toFixed(1)} s`;
-  $("result-seed").textContent = form.get("seed") ?? image.seed; // has 64 bits, a number 53
-  $("download").href = url;
-  $("download").download = `${file.name.replace(/\.[^.]*$/, "")}-upscaled.${SUFFIXES[form.get("output_format")]}`;
-  $("download").target = new URL(url).origin === location.origin ? "" : "_blank"; // it opens there
-  $("course").hidden = true;
-  $("result").hidden = false;
-  announce(`Done: ${size(width, height)}.`);
-}
-
-function verdict(checked, nsfw) {
-  if (!checked) return "The picture was not checked.";
-  return nsfw ? "The safety checker flagged this picture." : "The safety checker flagged nothing.";
-}
-
-function blobOf(dataUrl) {
-  const [head, content] = dataUrl.split(",");
-  const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
-  return new Blob([bytes], { type: head.slice("data:".length, head.indexOf(";")) });
-}
-
-function slide(position) {
-  $("slider").value = position;
-  $("slider").setAttribute("aria-valuetext", `${position} % before`);
-  $("picture").style.setProperty("--position", `${position}%`);
-}
-
-$("slider").addEventListener("input", () => slide($("slider").value));
 $("reuse").addEventListener("click", () => {
   $("seed").value = $("result-seed").textContent;
   document.querySelector("details").open = true;
@@ -284,5 +296,5 @@ $("reuse").addEventListener("click", () => {
 
 watchHealth();
 setInterval(() => {
-  if (!model && !controller && !document.hidden) watchHealth();
+  if (!model && !pictures.some((picture) => picture.controller) && !document.hidden) watchHealth();
 }, HEALTH_INTERVAL_MS);

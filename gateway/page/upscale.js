@@ -1,15 +1,21 @@
 // POST /upscale as a stream of events: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-/** What went wrong, as a sentence for the person; status: of HTTP, or 0 when there was no answer. */
+const NO_CAPACITY = "insufficient capacity"; // ai-runner's words, with status 500
+const RETRY_AFTER_S = 5; // where a busy server does not say
+
+/**
+ * What went wrong, as a sentence for the person. status: of HTTP, or 0 when there was no answer.
+ * fields: what is wrong with each, by name. retryAfter: seconds, of a server that is busy.
+ */
 export class UpscaleError extends Error {
-  constructor(message, status = 0) {
+  constructor(message, status = 0, fields = {}, retryAfter = null) {
     super(message);
-    this.status = status;
+    Object.assign(this, { status, fields, retryAfter });
   }
 }
 
 /**
- * Upscale; calls onEvent(name, data) for queued, progress and preview and returns the result's data.
+ * Upscale; calls onEvent(name, data) for accepted, queued, progress, decoding and preview and returns the result's data.
  * Throws UpscaleError, or the signal's AbortError.
  */
 export async function upscale(form, token, signal, onEvent) {
@@ -22,11 +28,11 @@ export async function upscale(form, token, signal, onEvent) {
     if (signal.aborted) throw error;
     throw new UpscaleError("The server cannot be reached. Is it still running?");
   }
-  if (!response.ok) throw await errorOf(response);
+  if (!response.ok) throw await errorOfResponse(response);
   try {
     for await (const { name, data } of events(response.body)) {
       if (name === "result") return data;
-      if (name === "error") throw new UpscaleError(sentence(data.detail), data.status);
+      if (name === "error") throw errorOf(data.status, data.detail);
       onEvent(name, data);
     }
   } catch (error) {
@@ -45,26 +51,44 @@ export async function estimate(width, height, fields = {}) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ width, height, ...fields }),
   });
-  if (!response.ok) throw await errorOf(response);
+  if (!response.ok) throw await errorOfResponse(response);
   return response.json();
 }
 
-async function errorOf(response) {
+async function errorOfResponse(response) {
   let detail;
   try {
     ({ detail } = await response.json());
   } catch {
     // a proxy's own page, perhaps
   }
-  const fallback = `The server answered with status ${response.status}.`;
-  return new UpscaleError(detail ? sentence(detail) : fallback, response.status);
+  return errorOf(response.status, detail, response.headers.get("Retry-After"));
 }
 
 /** detail: {msg}, or FastAPI's list of fields that are wrong. */
+function errorOf(status, detail, retryAfter = null) {
+  const message = sentence(detail) ?? `The server answered with status ${status}.`;
+  const isBusy = status === 429 || message.toLowerCase().includes(NO_CAPACITY);
+  return new UpscaleError(message, status, fieldsOf(detail), isBusy ? secondsOf(retryAfter) : null);
+}
+
+function secondsOf(retryAfter) {
+  if (retryAfter === null) return RETRY_AFTER_S;
+  if (/^\d+$/.test(retryAfter)) return Number(retryAfter);
+  return Math.max(0, (Date.parse(retryAfter) - Date.now()) / 1000) || RETRY_AFTER_S;
+}
+
+function fieldsOf(detail) {
+  if (Array.isArray(detail)) {
+    return Object.fromEntries(detail.map(({ loc, msg }) => [loc.at(-1), `${loc.at(-1)}: ${msg}.`]));
+  }
+  const [name] = detail?.msg?.match(/^[a-z_]+(?= (is|has) )/) ?? [];
+  return name ? { [name]: detail.msg } : {};
+}
+
 function sentence(detail) {
-  const text = Array.isArray(detail)
-    ? detail.map(({ loc, msg }) => `${loc.at(-1)}: ${msg}.`).join("\n")
-    : detail.msg;
+  if (!detail) return null;
+  const text = Array.isArray(detail) ? Object.values(fieldsOf(detail)).join("\n") : detail.msg;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

@@ -1,5 +1,6 @@
 """`POST /estimate`: what a picture will cost and whether it is taken, before it is sent."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -15,6 +16,7 @@ from gateway.errors import (
     UploadTimeout,
     UpscaleError,
 )
+from gateway.estimate.fit import check_work, fitted
 from gateway.estimate.pace import Pace
 from gateway.estimate.refusal import check_duration
 from gateway.estimate.work import Work
@@ -22,14 +24,11 @@ from gateway.http.capacity import Capacity
 from gateway.http.entrance import ESTIMATES
 from gateway.http.error_answers import NO_CAPACITY, ErrorAnswers
 from gateway.http.json_body import MEDIA_TYPE, fields_of_json, validated
-from gateway.images.read import check_size as check_pixels
-from gateway.images.write import check_size
-from gateway.routes.form import GuidanceScale, ResultFormat, Steps, check_steps, filled_in
+from gateway.routes.form import Fit, GuidanceScale, ResultFormat, Steps, check_steps, filled_in
 from gateway.schemas import Estimate, HTTPError
 from gateway.settings import Settings
 from gateway.triton.client import DenoiseLimits
 from gateway.triton.pool import TritonPool
-from stages.admission import Admission
 from stages.errors import StageError
 from stages.limits import DEFAULT_INFERENCE_STEPS
 
@@ -53,6 +52,7 @@ class EstimateFields(BaseModel):
     num_inference_steps: Steps = DEFAULT_INFERENCE_STEPS
     guidance_scale: GuidanceScale = None
     output_format: ResultFormat = "png"
+    fit: Fit = False
 
 
 def estimate_router(
@@ -72,6 +72,9 @@ def estimate_router(
         model, limits = pool.model, await pool.denoise_limits()
         asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
         work = Work(fields.width, fields.height, *asked, pool.max_tile)
+        if fields.fit and fields.width * fields.height <= settings.max_fit_pixels:
+            width, height = fitted(work, fields.output_format, settings, limits)
+            work = replace(work, width=width, height=height)
         seconds = pace.seconds(work)
         reason = why_not(work, fields, settings, limits, capacity, pace)
         height, width = work.output_size
@@ -117,13 +120,7 @@ def why_not(
     """The sentence that the request would be answered with; None where it would be served."""
     try:
         check_steps(fields.num_inference_steps)
-        check_pixels(work.width, work.height, settings.max_input_pixels)
-        check_size(*work.output_size, fields.output_format)
-        request = work.request(limits.prompt_embeds)
-        embeds_bytes = request.prompt_embeds.nbytes
-        Admission(
-            limits.max_active, settings.memory_budget_mb, embeds_bytes, work.max_tile
-        ).check_request(request)
+        check_work(work, fields.output_format, settings, limits)
         capacity.check()
         check_duration(pace, work, settings.request_timeout_s)
     except (UpscaleError, StageError, ValueError) as error:  # the last: this budget is not Triton's

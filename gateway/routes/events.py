@@ -1,5 +1,5 @@
-"""What happens to a request as server-sent events: accepted, queued, progress, preview, and at the
-end result, with image before it where the file itself is asked for, or error.
+"""What happens to a request as server-sent events: accepted, queued, progress, preview, decoding,
+and at the end result, with image before it where the file itself is asked for, or error.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -19,7 +19,7 @@ from gateway.http.error_answers import ErrorAnswers
 from gateway.images.data_url import DataUrl
 from gateway.images.write import write_image
 from gateway.routes.answer import FileAnswer, UpscaleAnswer
-from gateway.triton.client import Progress
+from gateway.triton.client import Decoding, Progress
 
 Answer = UpscaleAnswer | FileAnswer
 HEARTBEAT_S = 10.0  # proxies close what is silent for a minute or so
@@ -36,32 +36,57 @@ class RequestEvents:
     def __init__(self) -> None:
         self._unread: asyncio.Queue[bytes | Preview] = asyncio.Queue(MAX_UNREAD)
         self._measured_from: tuple[float, int] | None = None  # a time and the step done by then
+        self._decode_s: float | None = None
+        self._decoding_began: float | None = None
 
-    def add_accepted(self, seconds: float | None) -> None:
-        """seconds: until the result, as far as is known; it waits now or is worked on."""
+    def add_accepted(self, seconds: float | None, decode_s: float | None = None) -> None:
+        """seconds: until the result, as far as is known; it waits now or is worked on.
+
+        decode_s: of them, what comes after the steps.
+        """
+        self._decode_s = decode_s
         self._add(_event("accepted", {"seconds": seconds}))
 
     def add_queued(self, position: int) -> None:
         """position: in the queue, from 1."""
         self._add(_event("queued", {"position": position}))
 
-    def add_progress(self, progress: Progress) -> None:
-        """A step, with the time that is left if the others take as long.
+    def add_progress(self, progress: Progress | Decoding) -> None:
+        """A step or a decoded tile, with the time until the result if the others take as long.
 
         Steps begin again, from 0 or a low one, when another Triton takes the request over.
         """
+        if isinstance(progress, Decoding):
+            self._add_decoding(progress)
+            return
         now, left = time.monotonic(), None
+        self._decoding_began = None
         # The first step that is heard of is no measure itself: it waited for others.
         if self._measured_from is None or progress.step <= self._measured_from[1]:
             self._measured_from = (now, progress.step) if progress.step else None
         else:
             began, first = self._measured_from
             pace = (now - began) / (progress.step - first)
-            left = round(pace * (progress.steps - progress.step), 1)
+            left = round(pace * (progress.steps - progress.step) + (self._decode_s or 0.0), 1)
         data = {"step": progress.step, "steps": progress.steps, "seconds_left": left}
         self._add(_event("progress", data))
         if progress.preview is not None:
             self._add(progress.preview)
+
+    def _add_decoding(self, decoding: Decoding) -> None:
+        """By the tiles so far; before the first, by what others took."""
+        now = time.monotonic()
+        self._decoding_began = self._decoding_began or now
+        left = self._decode_s
+        if decoding.tile:
+            spent = now - self._decoding_began
+            left = spent / decoding.tile * (decoding.tiles - decoding.tile)
+        data = {
+            "tile": decoding.tile,
+            "tiles": decoding.tiles,
+            "seconds_left": None if left is None else round(left, 1),
+        }
+        self._add(_event("decoding", data))
 
     @property
     def are_all_read(self) -> bool:

@@ -19,7 +19,7 @@ from gateway.images.write import OutputFormat
 from gateway.settings import SafetyCheck
 from gateway.triton.client import ServedModel, UpscaleInputs
 from stages.errors import NoSafetyChecker
-from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS
+from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS, SCALE
 
 MARKS_BESIDE_PROMPTS = 1000  # commas and brackets of a JSON body
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
@@ -45,6 +45,12 @@ GuidanceScale = Annotated[
 ]
 ResultFormat = Annotated[
     OutputFormat, Field(description="File format of the result; png loses nothing.")
+]
+
+
+Fit = Annotated[
+    bool,
+    Field(description="Reduce an image that is too large to what the server takes, first."),
 ]
 
 
@@ -105,6 +111,34 @@ class UpscaleFields(BaseModel):
         ),
     ] = "json"
 
+    scale: Annotated[
+        float | None,
+        Field(
+            description="Sides of the result by those of the image, 1 to 4: made four times as"
+            " large and then reduced. Unset, 4.",
+            ge=1,
+            le=SCALE,
+            allow_inf_nan=False,
+        ),
+    ] = None
+    width: Annotated[
+        int | None,
+        Field(description="Largest width of the result, in place of scale, pixels.", ge=1),
+    ] = None
+    height: Annotated[
+        int | None,
+        Field(description="Largest height of the result, in place of scale, pixels.", ge=1),
+    ] = None
+    background: Annotated[
+        str | None,
+        Field(
+            description="Colour to put behind what is transparent, as #ffffff; unset, PNG and WebP"
+            " stay transparent, and a JPEG is put on white.",
+            pattern="^#[0-9a-fA-F]{6}$",
+        ),
+    ] = None
+    fit: Fit = False
+
     def check_against(
         self,
         model: ServedModel,
@@ -129,12 +163,38 @@ class UpscaleFields(BaseModel):
             raise InvalidRequest(
                 f"noise_level is {self.noise_level}; at most {model.max_noise_level} is allowed."
             )
+        if self.scale is not None and (self.width is not None or self.height is not None):
+            raise InvalidRequest("Send scale, or width and height; scale is given beside them.")
         if self.skips_check(model) and without_checker is SafetyCheck.REFUSE:
             raise InvalidRequest(str(NoSafetyChecker()))
 
     def skips_check(self, model: ServedModel) -> bool:
         """Whether a check is asked for that the model has no checker for."""
         return self.safety_check and not model.has_safety_checker
+
+    def result_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the result of an image, pixels. Raises InvalidRequest."""
+        full = SCALE * width, SCALE * height
+        scale = 1.0 if self.scale is None else self.scale / SCALE
+        for name, most in zip(("width", "height"), full, strict=True):
+            wanted = getattr(self, name)
+            if wanted is None:
+                continue
+            if wanted > most:
+                raise InvalidRequest(
+                    f"{name} is {wanted}; of an image of {width} x {height} pixels at most {most},"
+                    f" {SCALE} times as much, can be made."
+                )
+            scale = min(scale, wanted / most)
+        return max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
+
+    @property
+    def background_colour(self) -> tuple[int, int, int] | None:
+        """Red, green and blue, 0 to 255."""
+        if self.background is None:
+            return None
+        red, green, blue = bytes.fromhex(self.background[1:])
+        return red, green, blue
 
     def inputs(self, image: NDArray[np.uint8], model: ServedModel) -> UpscaleInputs:
         """What Triton is asked for, the model's defaults filled in. image: RGB uint8 [H, W, 3]."""

@@ -9,6 +9,13 @@ from gateway.routes.form import MAX_SEED, MIN_SEED, UpscaleForm, UpscaleJson
 
 BODY = "Body_genUpscale"  # as FastAPI calls the fields of a form that are arguments of a function
 SCHEMAS = "#/components/schemas/"
+# The smallest PNG of 8 x 8 pixels, so that the document's example makes a picture.
+GREY = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNs"
+    "YIAAJgaKGAAmCACQtTEKkQAAAABJRU5ErkJggg=="
+)
+EXAMPLE = {"image": GREY, "prompt": "a photo", "num_inference_steps": 20, "seed": 0}
+AS_WEBP = {"scale": 2, "output_format": "webp", "response": "image"}
 
 
 def follow_contract(app: FastAPI) -> None:
@@ -31,7 +38,13 @@ def follow_contract(app: FastAPI) -> None:
     schemas[UpscaleJson.__name__] = UpscaleJson.model_json_schema()
     json_seed = schemas[UpscaleJson.__name__]["properties"]["seed"]["anyOf"][0]
     json_seed.update(minimum=MIN_SEED, maximum=MAX_SEED)
-    post["requestBody"]["content"][JSON] = {"schema": {"$ref": f"{SCHEMAS}{UpscaleJson.__name__}"}}
+    post["requestBody"]["content"][JSON] = {
+        "schema": {"$ref": f"{SCHEMAS}{UpscaleJson.__name__}"},
+        "examples": {
+            "smallest": {"summary": "8 x 8 grey pixels", "value": EXAMPLE},
+            "smaller": {"summary": "twice as large, as WebP", "value": {**EXAMPLE, **AS_WEBP}},
+        },
+    }
     detail = schemas["HTTPError"]["properties"]["detail"]
     detail["allOf"] = [{"$ref": detail.pop("$ref")}]
     answer = post["responses"]["200"]

@@ -32,6 +32,7 @@ def operations_router(
             **asdict(pool.model),
             input_formats=[name.lower() for name in FORMATS],
             max_input_pixels=settings.max_input_pixels,
+            max_fit_pixels=max(settings.max_fit_pixels, settings.max_input_pixels),
             max_body_bytes=settings.max_body_bytes,
             max_in_progress=settings.max_in_progress,
             max_waiting=settings.max_waiting,

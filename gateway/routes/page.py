@@ -1,5 +1,6 @@
-"""The page at `/`: static files that ask no other host for anything."""
+"""The page at `/` and the API's at `/docs`: static files that ask no other host for anything."""
 
+from importlib.resources import files as files_of
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from gateway.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "page"
+SWAGGER_UI = Path(str(files_of("fastapi_offline"))) / "static"
 # Browsers keep a copy, and ask each time whether it is still the one.
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
@@ -17,8 +19,8 @@ HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 class PageFiles(StaticFiles):
     """The page's files, each with the policy that the browser holds it to."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(directory=FOLDER)
+    def __init__(self, settings: Settings, folder: Path = FOLDER) -> None:
+        super().__init__(directory=folder)
         images = " ".join(["'self'", "data:", "blob:", *result_sources(settings)])
         policy = (
             f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images};"
@@ -34,12 +36,16 @@ class PageFiles(StaticFiles):
 
 
 def page_router(files: PageFiles) -> APIRouter:
-    """`GET /`; the files that it names are mounted at /page."""
+    """`GET /` and `/docs`; the files that they name are mounted at /page and /docs/files."""
     router = APIRouter()
 
     @router.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         return await files.get_response("index.html", request.scope)
+
+    @router.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        return await files.get_response("docs.html", request.scope)
 
     return router
 

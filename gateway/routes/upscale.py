@@ -104,13 +104,13 @@ async def answer_request(
     deadline, base_url = request.state.deadline, str(request.base_url)
     answered_as = media_type_for(form, request.headers.get("accept", ""))
     output_format = FORMATS.get(answered_as, form.output_format)
-    inputs = await upscaler.read_inputs(form, output_format, deadline)
+    inputs, output = await upscaler.read_inputs(form, output_format, deadline)
     headers = {CHECK: "skipped"} if form.skips_check(inputs.model) else {}
     as_file = form.response == "image" or answered_as in FORMATS
     make_answer: Callable[..., Coroutine[Any, Any, UpscaleAnswer | FileAnswer]] = (
-        partial(upscaler.make_file, inputs, output_format, deadline)
+        partial(upscaler.make_file, inputs, output, deadline)
         if as_file
-        else partial(upscaler.make_answer, inputs, output_format, deadline, base_url)
+        else partial(upscaler.make_answer, inputs, output, deadline, base_url)
     )
     if answered_as == EVENTS:
         return event_response(make_answer, error_answers, headers)

@@ -82,6 +82,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """tile of tiles of the finished latents are decoded."""
+
+    tile: int
+    tiles: int
+
+
+@dataclass(frozen=True)
 class ModelStatistics:
     """Of one Triton model since it was loaded.
 
@@ -95,7 +103,7 @@ class ModelStatistics:
     queue_s: float
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[Progress | Decoding], None]
 
 
 class TritonClient:
@@ -174,8 +182,9 @@ class TritonClient:
         """Encode, denoise, decode. Cancelling it cancels the stage that runs.
 
         timeout_s: after which denoise drops the job. on_progress: called after every step, with a
-        preview after every so many. Raises InsufficientCapacity, InvalidRequest, ImageTooLarge,
-        TritonFailed, or TimeoutError where denoise has dropped the job.
+        preview after every so many, then before, between and after the calls of the decoder.
+        Raises InsufficientCapacity, InvalidRequest, ImageTooLarge, TritonFailed, or TimeoutError
+        where denoise has dropped the job.
         """
         try:
             with timed("encode"):
@@ -185,7 +194,7 @@ class TritonClient:
                     inputs, prompts, timeout_s, on_progress, preview_every
                 )
             with timed("decode"):
-                return await self._decode(latents)
+                return await self._decode(latents, on_progress)
         except (InferenceServerException, grpc.RpcError) as error:
             raise translated(error) from error
 
@@ -207,7 +216,6 @@ class TritonClient:
     ) -> InferResult:
         request = {
             "model_name": "denoise",
-            "request_id": current_id(),
             "inputs": [
                 _tensor("image", inputs.image, np.uint8),
                 *(
@@ -225,25 +233,14 @@ class TritonClient:
         if on_progress is not None:
             request["parameters"] = {"progress": True, "preview_every": preview_every}
 
-        async def requests() -> AsyncIterator[dict[str, Any]]:
-            yield request
-
         answer: InferResult | None = None
-        responses = self._client.stream_infer(requests(), headers=trace_headers())
-        try:
-            async for result, error in responses:
-                if error is not None:
-                    raise error
-                progress = result.as_numpy("progress")
-                if progress is None:
-                    # The last; Triton ends the stream. A stream that is cancelled now leaves
-                    # something behind in Triton that keeps it from ending in time.
-                    answer = result
-                elif on_progress is not None:
-                    step, steps = map(int, progress)
-                    on_progress(Progress(step, steps, result.as_numpy("preview")))
-        finally:
-            responses.cancel()
+        async for result in self._responses(request):
+            progress = result.as_numpy("progress")
+            if progress is None:
+                answer = result
+            elif on_progress is not None:
+                step, steps = map(int, progress)
+                on_progress(Progress(step, steps, result.as_numpy("preview")))
         if answer is None:
             raise InferenceServerException("denoise closed the stream without an answer")
         max_tile = answer.as_numpy("max_tile")
@@ -251,7 +248,7 @@ class TritonClient:
             self.max_tile = int(max_tile[0])
         return answer
 
-    async def _decode(self, latents: InferResult) -> Upscaled:
+    async def _decode(self, latents: InferResult, on_progress: OnProgress | None) -> Upscaled:
         dtypes = {"latents": np.float32, "image": np.uint8, "safety_check": np.bool_}
         arrays = {name: latents.as_numpy(name) for name in dtypes}
         if lacking := [name for name, array in arrays.items() if array is None]:
@@ -260,8 +257,39 @@ class TritonClient:
                 f" {' and no '.join(lacking)}. Export it again."
             )
         tensors = [_tensor(name, arrays[name], dtype) for name, dtype in dtypes.items()]
-        result = await self._infer("decode", tensors)
-        return Upscaled(image=result.as_numpy("upscaled"), nsfw=bool(result.as_numpy("nsfw")[0]))
+        request: dict[str, Any] = {"model_name": "decode", "inputs": tensors}
+        if on_progress is not None:
+            request["parameters"] = {"progress": True}
+        upscaled: Upscaled | None = None
+        async for result in self._responses(request):
+            progress = result.as_numpy("progress")
+            if progress is None:
+                nsfw = bool(result.as_numpy("nsfw")[0])
+                upscaled = Upscaled(image=result.as_numpy("upscaled"), nsfw=nsfw)
+            elif on_progress is not None:
+                on_progress(Decoding(*map(int, progress)))
+        if upscaled is None:
+            raise InferenceServerException("decode closed the stream without an answer")
+        return upscaled
+
+    async def _responses(self, request: dict[str, Any]) -> AsyncIterator[InferResult]:
+        """Of a decoupled model, to the end; leaving before cancels the request in Triton.
+
+        Who has the last answer waits on until Triton ends the stream: one that is cancelled then
+        leaves something behind in Triton that keeps it from ending in time.
+        """
+
+        async def requests() -> AsyncIterator[dict[str, Any]]:
+            yield {"request_id": current_id(), **request}
+
+        responses = self._client.stream_infer(requests(), headers=trace_headers())
+        try:
+            async for result, error in responses:
+                if error is not None:
+                    raise error
+                yield result
+        finally:
+            responses.cancel()
 
     async def _infer(self, model: str, tensors: list[InferInput]) -> InferResult:
         return await self._client.infer(

@@ -20,7 +20,7 @@ from gateway.errors import (
     UpscaleError,
 )
 from gateway.tasks import repeat
-from gateway.triton.client import Progress, ServedModel, TritonClient, UpscaleInputs
+from gateway.triton.client import Decoding, Progress, ServedModel, TritonClient, UpscaleInputs
 
 POLL_INTERVAL_S = 0.25
 TRIAL_TIMEOUT_S = 60.0
@@ -163,7 +163,7 @@ class Readiness:
         is_idle, self._is_stalled = self._requests == 0, False
         timeout_s = self._idle_timeout_s if is_idle else self._busy_timeout_s
         executions = await self._executions()
-        rounds: list[Progress] = []
+        rounds: list[Progress | Decoding] = []
         try:
             async with asyncio.timeout(timeout_s):
                 model = await self._triton.served_model()
@@ -182,7 +182,7 @@ class Readiness:
             # Requests, another gateway's too, may keep this Triton busy: then it does not stand
             # still. One that came during an idle trial may be slower than that allows for.
             has_lasted = is_idle == (self._requests == 0)
-            is_queued = bool(rounds) and rounds[-1].step == 0
+            is_queued = bool(rounds) and rounds[-1] == Progress(0, 1, None)
             self._is_stalled = (
                 has_lasted and not is_queued and await self._stands_still_since(executions)
             )

@@ -19,6 +19,7 @@ MODEL: dict[str, Any] = {
     "prompt_has_effect": False,
     "input_formats": ["png"],
     "max_input_pixels": 1024 * 1024,
+    "max_fit_pixels": 25_000_000,
     "max_body_bytes": 10_000_000,
     "max_in_progress": 2,
     "max_waiting": 1,

@@ -50,6 +50,7 @@ class Loopback:
         app = FastAPI()
         app.add_api_route("/upscale", self._upscale, methods=["POST"], response_model=None)
         app.add_api_route("/estimate", self._estimate, methods=["POST"], response_model=None)
+        app.add_api_route("/model", self._get_model, response_model=None)
         app.add_api_route("/media/{name}", self._media, response_model=None)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -62,6 +63,7 @@ class Loopback:
         """Forget what came and answer as at first."""
         self.answer: Answer = streamed
         self.sent: list[Sent] = []
+        self.model: dict[str, Any] | None = None  # its answer at /model; None: it has none
         self.media: dict[str, bytes] = {}
         self.fetched: list[str | None] = []
         self.estimated: list[dict[str, Any]] = []
@@ -99,6 +101,9 @@ class Loopback:
         told = {"accepted": True, "reason": None, "seconds": seconds}
         sizes = ("output_width", "output_height")
         return JSONResponse({**dict.fromkeys((*numbers, *sizes), 1), **told})
+
+    async def _get_model(self) -> Response:
+        return JSONResponse(self.model or {}, 200 if self.model else 404)
 
     async def _media(self, name: str, request: Request) -> Response:
         self.fetched.append(request.headers.get("authorization"))

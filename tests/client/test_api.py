@@ -8,6 +8,7 @@ import pytest
 
 from client.api import (
     DEFAULT_RETRY_AFTER_S,
+    Decoding,
     Form,
     Queued,
     Step,
@@ -36,6 +37,8 @@ def test_events_that_are_shown() -> None:
     assert event_of("queued", '{"position":3}') == Queued(position=3)
     data = '{"step":1,"steps":20,"seconds_left":1.5}'
     assert event_of("progress", data) == Step(step=1, steps=20, seconds_left=1.5)
+    data = '{"tile":1,"tiles":9,"seconds_left":1.5}'
+    assert event_of("decoding", data) == Decoding(tile=1, tiles=9, seconds_left=1.5)
     assert event_of("progress", '{"step":1,"steps":20}') == Step(step=1, steps=20)
 
 

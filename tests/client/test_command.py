@@ -170,6 +170,62 @@ def test_quiet_and_json_ask_for_no_forecast(loopback: Loopback, tmp_path: Path) 
     assert loopback.estimated == []
 
 
+MODEL = {
+    "model_id": "m",
+    "num_inference_steps": 75,
+    "guidance_scale": 9.0,
+    "noise_level": 20,
+    "max_noise_level": 350,
+    "has_safety_checker": True,
+    "prompt_has_effect": True,
+    "input_formats": ["png"],
+    "max_input_pixels": 100,
+    "max_fit_pixels": 1000,
+    "max_body_bytes": 5000,
+    "max_in_progress": 8,
+    "max_waiting": 56,
+}
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "told"),
+    [
+        ((10, 10), [], None),
+        ((11, 10), [], "which is 110 pixels; this server takes at most 100. --fit lets it"),
+        ((11, 10), ["--fit"], None),
+        ((40, 30), [], "at most 100. Reduce or crop it."),
+        ((40, 30), ["--fit"], "at most 1000. Reduce or crop it."),
+    ],
+)
+def test_what_is_too_large_is_told_before_it_is_sent(
+    loopback: Loopback, tmp_path: Path, size: tuple[int, int], options: list[str], told: str | None
+) -> None:
+    loopback.model = MODEL
+    Image.new("L", size).save(tmp_path / "a.png")
+    done = image(loopback, tmp_path / "a.png", *options)
+    assert done.exit_code == (0 if told is None else 1)
+    assert (told or "Wrote") in done.output.replace("\n", " ")
+    assert len(loopback.sent) == (told is None)
+
+
+def test_a_file_of_too_many_bytes_is_not_sent(loopback: Loopback, tmp_path: Path) -> None:
+    loopback.model = MODEL
+    (tmp_path / "a.heic").write_bytes(bytes(5001))
+    done = image(loopback, tmp_path / "a.heic")
+    assert "The file has 5001 bytes" in done.output
+    assert loopback.sent == []
+
+
+def test_how_the_result_leaves_is_asked_for(loopback: Loopback, photos: Path) -> None:
+    options = ["--scale", "2.5", "--background", "#ffffff", "--fit"]
+    assert image(loopback, photos / "a.jpg", *options).exit_code == 0
+    assert image(loopback, photos / "b.png", "--width", "9", "--height", "7").exit_code == 0
+    first, second = (sent.fields for sent in loopback.sent)
+    assert (first["scale"], first["background"], first["fit"]) == ("2.5", "#ffffff", "true")
+    assert (second["width"], second["height"]) == ("9", "7")
+    assert "fit" not in second
+
+
 def test_a_second_run_does_what_the_first_could_not(loopback: Loopback, photos: Path) -> None:
     async def answer(sent: Sent) -> Response:
         return await (lost if sent.image == b"b.png" else streamed)(sent)

@@ -4,7 +4,7 @@ import time
 import pytest
 from rich.console import Console
 
-from client.api import Event, Queued, Step, Waiting
+from client.api import Decoding, Event, Queued, Step, Waiting
 from client.display import Display
 
 
@@ -27,6 +27,9 @@ def appears(text: str, file: io.StringIO) -> bool:
         (Queued(position=3), "queued, position 3"),
         (Step(step=5, steps=20, seconds_left=75), "5/20 steps"),
         (Step(step=5, steps=20, seconds_left=75), "0:01:15 left"),
+        (Decoding(tile=1, tiles=9, seconds_left=75), "decoding, 1/9 tiles"),
+        (Decoding(tile=1, tiles=9, seconds_left=75), "0:01:15 left"),
+        (Decoding(tile=0, tiles=1), "decoding"),
         (Waiting(seconds=2.5), "server busy, again in 2.5 s"),
         (Waiting(seconds=9, is_cut=True), "again in 9 s, though it asked for longer"),
     ],

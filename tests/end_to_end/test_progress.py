@@ -46,6 +46,8 @@ def test_every_step_and_the_same_picture(server: Server) -> None:
     events = watch(server, SMALL, seed=3, num_inference_steps=20)
     steps = [data["step"] for kind, data in events if kind == "progress"]
     assert steps == list(range(1, 21))
+    tiles = [(data["tile"], data["tiles"]) for kind, data in events if kind == "decoding"]
+    assert tiles == [(0, 1), (1, 1)]
     previews = [content_of(data["url"]) for kind, data in events if kind == "preview"]
     assert len(previews) == 4
     for preview in previews:

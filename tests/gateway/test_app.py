@@ -13,6 +13,7 @@ from gateway.app import create_app
 from gateway.errors import InsufficientCapacity, TritonFailed
 from gateway.settings import Settings
 from gateway.triton.client import (
+    DenoiseLimits,
     ModelStatistics,
     OnProgress,
     Progress,
@@ -54,6 +55,9 @@ class FakeTriton:
 
     async def statistics(self) -> list[ModelStatistics]:
         return [ModelStatistics("unet", rows=6, executions=4, compute_s=0.5, queue_s=0.1)]
+
+    async def denoise_limits(self) -> DenoiseLimits:
+        return DenoiseLimits(8, (77, 1024))
 
     async def served_model(self) -> ServedModel:
         self.asked_for_model += 1

@@ -19,6 +19,7 @@ FULL_SIZE = Model(
     prompt_has_effect=True,
     input_formats=["jpeg", "png", "webp", "gif", "bmp", "tiff"],
     max_input_pixels=1024 * 1024,
+    max_fit_pixels=25_000_000,
     max_body_bytes=10_000_000,
     max_in_progress=8,
     max_waiting=56,

@@ -82,19 +82,31 @@ def test_encodes_errors_have_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (str(error), error.code) == ("OSError: gone", TritonError.INTERNAL)
 
 
-def decode(
+def decoded(
     monkeypatch: pytest.MonkeyPatch,
     answers: Answers,
     *,
     safety_check: bool = False,
     image: NDArray[np.uint8] = IMAGE,
-) -> Any:
+    cancelled_after: int | None = None,
+    **parameters: Any,
+) -> list[Any]:
+    """What is sent for a request for an image, up to the end of its answers."""
     model = load_model("decode", monkeypatch).TritonPythonModel()
     model.batch_size, model.clip_pixels, model.max_tile = 4, None, 128
     answer_with(monkeypatch, answers)
-    latents = np.zeros((4, 8, 8), np.float32)
-    request = TritonRequest({"latents": latents, "image": image, "safety_check": [safety_check]})
-    [response] = model.execute([request])
+    latents = np.zeros((4, *(side + -side % 8 for side in image.shape[:2])), np.float32)
+    request = TritonRequest(
+        {"latents": latents, "image": image, "safety_check": [safety_check]}, **parameters
+    )
+    request.sender.cancelled_after = cancelled_after
+    assert model.execute([request]) is None
+    assert [last for _, last in request.sender.sent].index(True) == len(request.sender.sent) - 1
+    return [response for response, _ in request.sender.sent if response is not None]
+
+
+def decode(monkeypatch: pytest.MonkeyPatch, answers: Answers, **options: Any) -> Any:
+    [response] = decoded(monkeypatch, answers, **options)
     return response
 
 
@@ -106,6 +118,25 @@ def test_decode_answers_with_the_image_without_its_padding(
     response = decode(monkeypatch, answers)
     assert np.array_equal(response.arrays["upscaled"], image[0, : 7 * SCALE, : 5 * SCALE])
     assert response.arrays["nsfw"].tolist() == [False]
+
+
+BLACK = np.zeros((191, 189, 3), np.uint8)
+TILES = InferenceResponse([Tensor("image", np.zeros((4, 104 * SCALE, 104 * SCALE, 3), np.uint8))])
+
+
+def test_decode_tells_its_tiles_to_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    *told, _ = decoded(monkeypatch, {"vae_decoder": TILES}, image=BLACK, progress=True)
+    assert [response.arrays["progress"].tolist() for response in told] == [[0, 4], [4, 4]]
+    [answer] = decoded(monkeypatch, {"vae_decoder": TILES}, image=BLACK)
+    assert answer.arrays["upscaled"].shape == (191 * SCALE, 189 * SCALE, 3)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"progress": True}])
+def test_decode_stops_when_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any]
+) -> None:
+    [answer] = decoded(monkeypatch, {}, cancelled_after=0, **parameters)  # no engine is called
+    assert answer.error().code == TritonError.CANCELLED
 
 
 def test_decodes_errors_have_codes(monkeypatch: pytest.MonkeyPatch) -> None:

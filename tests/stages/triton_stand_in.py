@@ -1,6 +1,7 @@
 """A stand-in for the module that is there only inside Triton, as far as the stages use it."""
 
 import importlib
+import json
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -133,13 +134,17 @@ class MetricFamily:
 
 
 class ResponseSender:
-    """Keeps what it is asked to send: (response, whether it was the last)."""
+    """Keeps what it is asked to send: (response, whether it was the last).
+
+    cancelled_after: responses, with which the caller goes away; None: it stays.
+    """
 
     def __init__(self) -> None:
         self.sent: list[tuple[InferenceResponse | None, bool]] = []
+        self.cancelled_after: int | None = None
 
     def is_cancelled(self) -> bool:
-        return False
+        return self.cancelled_after is not None and len(self.sent) >= self.cancelled_after
 
     def send(self, response: InferenceResponse | None = None, flags: int = 0) -> None:
         self.sent.append((response, bool(flags)))
@@ -148,12 +153,13 @@ class ResponseSender:
 class TritonRequest(dict[str, Any]):
     """Arrays by name."""
 
-    def __init__(self, arrays: dict[str, Any]) -> None:
+    def __init__(self, arrays: dict[str, Any], **parameters: Any) -> None:
         super().__init__(arrays)
         self.sender = ResponseSender()
+        self._parameters = parameters
 
     def parameters(self) -> str:
-        return "{}"
+        return json.dumps(self._parameters)
 
     def timeout(self) -> int:
         return 0

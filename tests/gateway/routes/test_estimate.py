@@ -8,20 +8,11 @@ import httpx
 import pytest
 
 from gateway.telemetry.durations import timed
-from gateway.triton.client import DenoiseLimits
 from gateway.triton.readiness import Readiness
 from stages.request import BYTES_PER_PIXEL
 from tests.gateway.test_app import FakeTriton, post, run, watch
 
 SMALL = {"width": 64, "height": 48, "num_inference_steps": 10}
-
-
-@pytest.fixture(autouse=True)
-def _limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def denoise_limits(_: FakeTriton) -> DenoiseLimits:
-        return DenoiseLimits(8, (77, 1024))
-
-    monkeypatch.setattr(FakeTriton, "denoise_limits", denoise_limits, raising=False)
 
 
 async def estimate(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
@@ -168,3 +159,17 @@ def test_before_a_model_is_served_nothing_is_estimated() -> None:
         assert (await client.post("/estimate", json=SMALL)).status_code == 503
 
     run(use, error_profile="http")
+
+
+def test_fit_is_estimated_as_it_will_be_worked_on() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        large = {"width": 4000, "height": 3000}
+        assert "at most 1048576" in (await estimate(client, **large))["reason"]
+        told = await estimate(client, **large, fit=True)
+        assert told["accepted"]
+        assert (told["output_width"], told["output_height"]) == (4728, 3544)
+        too_large = await estimate(client, width=8000, height=6000, fit=True)
+        assert "at most" in too_large["reason"]
+
+    run(use)

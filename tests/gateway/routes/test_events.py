@@ -18,7 +18,7 @@ from gateway.images.write import OutputFormat, write_image
 from gateway.routes import events as module
 from gateway.routes.answer import UpscaleAnswer
 from gateway.routes.events import MAX_UNREAD, RequestEvents, event_response
-from gateway.triton.client import Progress
+from gateway.triton.client import Decoding, Progress
 
 STEPS = 75
 PREVIEW = np.zeros((8, 8, 3), np.uint8)
@@ -56,6 +56,35 @@ def test_a_client_that_goes_away_leaves_no_task() -> None:
         await asyncio.gather(client, return_exceptions=True)
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("expected_s", [None, 20.0])
+def test_the_time_that_is_left_covers_decoding(
+    monkeypatch: pytest.MonkeyPatch, expected_s: float | None
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("gateway.routes.events.time.monotonic", lambda: now)
+
+    async def main() -> None:
+        nonlocal now
+        events = RequestEvents()
+        events.add_accepted(30.0, expected_s)
+        for step in (1, 2, 3):
+            now += 1
+            events.add_progress(Progress(step, 3, None))
+        for tile in (0, 4, 8, 9):
+            events.add_progress(Decoding(tile, 9))
+            now += 8
+        assert (await progress_data(events)) == {"seconds": 30.0}
+        seen = [await progress_data(events) for _ in range(7)]
+        lasts = expected_s or 0.0
+        assert [data["seconds_left"] for data in seen[:3]] == [None, 1 + lasts, lasts]
+        assert [(data["tile"], data["tiles"]) for data in seen[3:]] == [
+            (0, 9), (4, 9), (8, 9), (9, 9),
+        ]  # fmt: skip
+        assert [data["seconds_left"] for data in seen[3:]] == [expected_s, 10.0, 2.0, 0.0]
 
     asyncio.run(main())
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from gateway.errors import InvalidRequest
 from gateway.routes.form import UpscaleFields
@@ -35,6 +36,8 @@ def test_zero_is_not_left_out() -> None:
         ({"negative_prompt": "x" * 11}, "negative_prompt has 11 characters"),
         ({"model_id": "other"}, "pipeline configured with model but called with other."),
         ({"num_inference_steps": 1001}, "num_inference_steps is 1001; at most 1000 are allowed."),
+        ({"scale": 2, "width": 9}, "Send scale, or width and height"),
+        ({"scale": 2, "height": 9}, "Send scale, or width and height"),
         ({"noise_level": 351}, "noise_level is 351; at most 350 is allowed."),
     ],
 )
@@ -47,3 +50,37 @@ def test_a_check_without_a_checker_is_refused_in_the_stages_words() -> None:
     UpscaleFields(prompt="x").check_against(WITH_CHECKER, 10)
     with pytest.raises(InvalidRequest, match=str(NoSafetyChecker())):
         UpscaleFields(prompt="x").check_against(MODEL, 10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "size"),
+    [
+        ({}, (400, 200)),
+        ({"scale": 1}, (100, 50)),
+        ({"scale": 2.5}, (250, 125)),
+        ({"width": 300}, (300, 150)),
+        ({"height": 31}, (62, 31)),
+        ({"width": 300, "height": 31}, (62, 31)),
+        ({"width": 1}, (1, 1)),
+    ],
+)
+def test_sizes_of_the_result(fields: dict[str, Any], size: tuple[int, int]) -> None:
+    assert UpscaleFields(prompt="x", **fields).result_size(100, 50) == size
+
+
+@pytest.mark.parametrize("name", ["width", "height"])
+def test_more_than_the_fourfold_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} is 401; of an image of 100 x 100 pixels"):
+        UpscaleFields.model_validate({"prompt": "x", name: 401}).result_size(100, 100)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"scale": 0.9}, {"scale": 4.1}, {"width": 0}, {"background": "red"}]
+)
+def test_what_no_model_can_is_a_wrong_field(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        UpscaleFields(prompt="x", **fields)
+
+
+def test_a_background_is_a_colour() -> None:
+    assert UpscaleFields(prompt="x", background="#01fF80").background_colour == (1, 255, 128)

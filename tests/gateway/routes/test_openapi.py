@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
+
 from gateway.app import create_app
 from gateway.settings import Settings
 from gateway.triton.client import TritonClient
 from gateway.triton.pool import TritonPool
+from gateway.triton.readiness import Readiness
+from tests.gateway.test_app import FakeTriton, run
 
 
 def document(**settings: Any) -> dict[str, Any]:
@@ -60,3 +64,17 @@ def test_results_have_their_types(tmp_path: Path) -> None:
         "image/webp",
     }
     assert "/media/{name}" not in document()["paths"]
+
+
+def test_the_examples_make_pictures() -> None:
+    content = document()["paths"]["/upscale"]["post"]["requestBody"]["content"]
+    examples = [example["value"] for example in content["application/json"]["examples"].values()]
+
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        for example in examples:
+            answer = await client.post("/upscale", json=example)
+            assert answer.status_code == 200, answer.text
+
+    run(use, safety_check="skip")
+    assert len(examples) == 2

@@ -385,3 +385,66 @@ def test_a_check_that_is_skipped_is_named(answer_with: str) -> None:
         assert "upscale-safety-check" not in answer.headers
 
     run(use, safety_check="skip")
+
+
+RGBA = np.zeros((8, 12, 4), np.uint8)
+RGBA[:, :6] = (200, 40, 90, 255)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "mode"),
+    [
+        ("png", {}, "RGBA"),
+        ("webp", {}, "RGBA"),
+        ("jpeg", {}, "RGB"),
+        ("png", {"background": "#ffffff"}, "RGB"),
+    ],
+)
+def test_transparency_is_kept_and_the_model_sees_none_of_what_it_hides(
+    kind: str, fields: dict[str, str], mode: str
+) -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        answer = await client.post(
+            "/upscale",
+            files={"image": file_of(Image.fromarray(RGBA))},
+            data={"prompt": "x", "safety_check": "false", **fields},
+            headers={"Accept": f"image/{kind}"},
+        )
+        picture = Image.open(io.BytesIO(answer.content))
+        assert (picture.mode, picture.size) == (mode, (48, 32))
+        behind = (200, 40, 90) if mode == "RGBA" else (255, 255, 255)
+        assert (triton.inputs[-1].image[:, 6:] == behind).all()
+
+    run(use)
+
+
+def test_sizes_and_fit() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        image = file_of(Image.new("RGB", (64, 32)))
+
+        async def asked(**fields: str) -> httpx.Response:
+            data = {"prompt": "x", "safety_check": "false", "response": "image", **fields}
+            return await client.post("/upscale", files={"image": image}, data=data)
+
+        def size_of(answer: httpx.Response) -> tuple[int, int]:
+            assert answer.status_code == 200, answer.text
+            return Image.open(io.BytesIO(answer.content)).size
+
+        assert "at most 512 are allowed" in (await asked()).json()["detail"]["msg"]
+        assert size_of(await asked(fit="true")) == (128, 64)
+        assert triton.inputs[-1].image.shape == (16, 32, 3)
+        assert size_of(await asked(fit="true", scale="1.5")) == (48, 24)
+        assert size_of(await asked(fit="true", width="100", height="10")) == (20, 10)
+        refused = await asked(fit="true", width="129")
+        assert refused.status_code == 400
+        assert "width is 129" in refused.json()["detail"]["msg"]
+        nonetheless = await client.post(
+            "/upscale",
+            files={"image": file_of(Image.new("RGB", (64, 33)))},
+            data={"prompt": "x", "safety_check": "false", "fit": "true"},
+        )
+        assert "at most 2048" in nonetheless.json()["detail"]["msg"]
+
+    run(use, max_input_pixels=512, max_fit_pixels=2048)

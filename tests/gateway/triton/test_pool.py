@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import ModelChanged, NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.triton.addresses import addresses_of
-from gateway.triton.client import Progress, UpscaleInputs
+from gateway.triton.client import Decoding, Progress, UpscaleInputs
 from gateway.triton.pool import TritonPool
 from tests.gateway.test_app import MODEL, FakeTriton
 
@@ -168,7 +168,8 @@ def test_who_watches_sees_the_steps_begin_again() -> None:
         for triton in name.tritons.values():
             triton.error = TritonLost()
 
-        def on_progress(progress: Progress) -> None:
+        def on_progress(progress: Progress | Decoding) -> None:
+            assert isinstance(progress, Progress)
             steps.append(progress.step)
             if progress.step == 0:
                 for triton in name.tritons.values():
