@@ -34,6 +34,7 @@ class Form:
     model_id: str | None = None
     output_format: OutputFormat = OutputFormat.PNG
     color_fix: str | None = None
+    scheduler: str | None = None
 
     @property
     def given(self) -> dict[str, str | int | float | bool]:

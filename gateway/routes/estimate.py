@@ -24,7 +24,15 @@ from gateway.http.error_answers import NO_CAPACITY, ErrorAnswers
 from gateway.http.json_body import MEDIA_TYPE, fields_of_json, validated
 from gateway.images.read import check_size as check_pixels
 from gateway.images.write import check_size
-from gateway.routes.form import GuidanceScale, ResultFormat, Steps, check_steps, filled_in
+from gateway.routes.form import (
+    GuidanceScale,
+    ResultFormat,
+    SchedulerName,
+    Steps,
+    check_steps,
+    filled_in,
+    scheduler_of,
+)
 from gateway.schemas import Estimate, HTTPError
 from gateway.settings import Settings
 from gateway.triton.client import DenoiseLimits
@@ -52,6 +60,7 @@ class EstimateFields(BaseModel):
     height: Annotated[int, Field(description="Of the image, pixels.", ge=1, le=MAX_SIDE)]
     num_inference_steps: Steps = DEFAULT_INFERENCE_STEPS
     guidance_scale: GuidanceScale = None
+    scheduler: SchedulerName = ""
     output_format: ResultFormat = "png"
 
 
@@ -72,6 +81,8 @@ def estimate_router(
         model, limits = pool.model, await pool.denoise_limits()
         asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
         work = Work(fields.width, fields.height, *asked, pool.max_tile)
+        scheduler = scheduler_of(fields.scheduler, model)
+        work = Work(fields.width, fields.height, *asked, settings.max_tile, scheduler)
         seconds = pace.seconds(work)
         reason = why_not(work, fields, settings, limits, capacity, pace)
         height, width = work.output_size

@@ -82,7 +82,7 @@ def by_numbers(
 
 
 @pytest.mark.parametrize("prediction_type", EVERY)
-@pytest.mark.parametrize(("name", "changes"), OPTIONS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "changes"), OPTIONS, ids=str)
 def test_every_step_is_that_of_diffusers(
     name: str, changes: dict[str, Any], prediction_type: str
 ) -> None:
@@ -113,7 +113,7 @@ def test_every_step_is_that_of_diffusers(
         ("DDIM", {"clip_sample": True}),
         (DPM, {"thresholding": True}),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_noise_and_clipping_are_found(name: str, changes: dict[str, Any]) -> None:
     with pytest.raises(NotLinear, match="it draws noise, clips, or looks back further"):

@@ -28,6 +28,13 @@ def test_zero_is_not_left_out() -> None:
     assert (inputs.seed, inputs.guidance_scale, inputs.noise_level) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("name", ["", "EulerDiscrete", "PNDM"])
+def test_a_scheduler_is_one_of_the_models(name: str) -> None:
+    inputs = UpscaleFields(prompt="x", scheduler=name).inputs(IMAGE, MODEL)
+    assert inputs.scheduler == MODEL.schedulers.named(name)
+    assert inputs.scheduler_name == name
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -36,6 +43,7 @@ def test_zero_is_not_left_out() -> None:
         ({"model_id": "other"}, "pipeline configured with model but called with other."),
         ({"num_inference_steps": 1001}, "num_inference_steps is 1001; at most 1000 are allowed."),
         ({"noise_level": 351}, "noise_level is 351; at most 350 is allowed."),
+        ({"scheduler": "DDIM"}, "scheduler is DDIM; this model has EulerDiscrete, PNDM."),
     ],
 )
 def test_what_the_model_cannot_do_is_refused(fields: dict[str, Any], message: str) -> None:
