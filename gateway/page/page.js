@@ -2,7 +2,14 @@
 
 import { UpscaleError, upscale } from "./upscale.js";
 
-const OPTIONS = ["negative_prompt", "num_inference_steps", "guidance_scale", "noise_level", "seed"];
+const OPTIONS = [
+  "negative_prompt",
+  "num_inference_steps",
+  "scheduler",
+  "guidance_scale",
+  "noise_level",
+  "seed",
+];
 const HEALTH_INTERVAL_MS = 2000;
 const TOKEN = "upscale-token";
 const SCALE = 4;
@@ -44,6 +51,12 @@ function showModel() {
   for (const name of ["num_inference_steps", "guidance_scale", "noise_level"]) {
     $(name).placeholder = model[name];
   }
+  const [own, ...others] = model.schedulers;
+  const chosen = $("scheduler").value;
+  $("scheduler").replaceChildren(
+    new Option(own, ""),
+    ...others.map((name) => new Option(name, name, false, name === chosen)),
+  );
   if (!model.has_safety_checker) {
     $("safety_check").checked = false;
     $("safety_check").disabled = true;
