@@ -99,10 +99,12 @@ def test_other_schedules_are_written_for_the_usual_steps_and_made_for_others(
 ) -> None:
     served, schedules = swapped(name)
     made: list[int] = []
-    monkeypatch.setattr(
-        "stages.schedule_reader.read_schedule",
-        lambda _, steps, read=read_schedule: made.append(steps) or read(_, steps),
-    )
+
+    def read(scheduler: Any, steps: int) -> Schedule:
+        made.append(steps)
+        return read_schedule(scheduler, steps)
+
+    monkeypatch.setattr("stages.schedule_reader.read_schedule", read)
     for steps in (*USUAL_STEPS, 7, 7):
         schedule = schedules.schedule_of(steps, served)
         assert len(schedule) == served.calls(steps)
