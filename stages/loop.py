@@ -14,6 +14,8 @@ from stages.admission import Admission
 from stages.batching import ROW_PIXELS, batches, pixels_of
 from stages.errors import Cancelled, DeadlineExceeded, InsufficientCapacity, OutOfMemory
 from stages.job import Job, Report
+from stages.errors import Cancelled, DeadlineExceeded, InsufficientCapacity, InvalidRequest
+from stages.job import Job
 from stages.job_queue import JobQueue
 from stages.prediction import UNet, predict
 from stages.request import Caller, Request
@@ -158,7 +160,8 @@ class DenoiseLoop:
                 continue
             del self._starting[job]
             if (error := start.exception()) is not None:
-                logger.error("a job could not be started", exc_info=error)
+                if not isinstance(error, InvalidRequest):
+                    logger.error("a job could not be started", exc_info=error)
                 self._fail_job(job, error if isinstance(error, Exception) else RuntimeError(error))
 
     def _next_tiles(self) -> list[tuple[Job, Tile]]:
