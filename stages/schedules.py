@@ -24,7 +24,7 @@ from stages.schedulers import Scheduler
 
 MAX_HISTORY = 4  # steps that a scheduler may look back on; those of NAMES do on 3 at most
 SCHEDULES, CONFIGS = "schedules.npz", "schedulers.json"
-KEPT = 32  # schedules that were made here
+KEPT = 32  # schedules that were made here, and what was said in their place
 Factors = tuple[float, float]
 
 
@@ -109,8 +109,12 @@ class Schedules:
 
         Raises InvalidRequest where diffusers' scheduler cannot make so many.
         """
-        known = self._tables[scheduler.name].schedule_of(num_inference_steps)
-        schedule = known or self._made(scheduler.name, num_inference_steps)
+        schedule = self._tables[scheduler.name].schedule_of(num_inference_steps)
+        if schedule is None:
+            made = self._made(scheduler.name, num_inference_steps)
+            if isinstance(made, str):
+                raise InvalidRequest(made)
+            schedule = made
         if len(schedule) != scheduler.calls(num_inference_steps):
             raise InvalidRequest(
                 f"num_inference_steps is {num_inference_steps}, for which {scheduler.name} calls"
@@ -123,21 +127,22 @@ class Schedules:
         image, noise = self._noise_factors[noise_level].tolist()
         return image, noise
 
-    def _make(self, name: str, num_inference_steps: int) -> Schedule:
+    def _make(self, name: str, num_inference_steps: int) -> Schedule | str:
+        """What diffusers' scheduler does, or why there is no such schedule, for the caller."""
         from stages.schedule_reader import make_scheduler, read_schedule  # noqa: PLC0415 - torch
 
         known = ", ".join(map(str, self._tables[name].steps))
         try:
             scheduler = make_scheduler(name, self._configs[name])
         except ImportError as error:
-            raise InvalidRequest(
+            return (
                 f"num_inference_steps is {num_inference_steps}; of {name} this server has {known},"
                 f" as its Python has no library to make others: {error}"
-            ) from error
+            )
         try:
             return read_schedule(scheduler, num_inference_steps)
         except Exception as error:  # schedulers check little, and fail in ways of their own
-            raise InvalidRequest(
+            return (
                 f"num_inference_steps is {num_inference_steps}, which diffusers' {name}Scheduler"
                 f" cannot make ({type(error).__name__}: {error}); it can make {known}, for example."
-            ) from error
+            )

@@ -111,13 +111,17 @@ def test_other_schedules_are_written_for_the_usual_steps_and_made_for_others(
         assert schedule.history <= served.history
     assert made == [7], "once"
     written, again = schedules.schedule_of(20, served), schedules._make(name, 20)
+    assert isinstance(again, Schedule)
     for array in ("timesteps", "factors", "denoised"):
         assert np.array_equal(getattr(written, array), getattr(again, array))
     assert written.noise_factor == again.noise_factor
 
 
-def test_a_number_that_diffusers_cannot_make_is_refused() -> None:
+def test_a_number_that_diffusers_cannot_make_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     served, schedules = swapped("PNDM")
+    with pytest.raises(InvalidRequest):
+        schedules.schedule_of(1000, served)
+    monkeypatch.setattr("stages.schedule_reader.make_scheduler", None)  # it is not tried again
     with pytest.raises(InvalidRequest, match=r"is 1000, which diffusers' PNDMScheduler cannot"):
         schedules.schedule_of(1000, served)
 
