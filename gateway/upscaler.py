@@ -130,7 +130,6 @@ class Upscaler:
             inputs.num_inference_steps,
             inputs.guidance_scale,
             self.pool.max_tile,
-            self.settings.max_tile,
             inputs.scheduler,
         )
         check_duration(self.pace, work, deadline - asyncio.get_running_loop().time())

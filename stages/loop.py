@@ -12,10 +12,14 @@ import torch
 
 from stages.admission import Admission
 from stages.batching import ROW_PIXELS, batches, pixels_of
-from stages.errors import Cancelled, DeadlineExceeded, InsufficientCapacity, OutOfMemory
+from stages.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InsufficientCapacity,
+    InvalidRequest,
+    OutOfMemory,
+)
 from stages.job import Job, Report
-from stages.errors import Cancelled, DeadlineExceeded, InsufficientCapacity, InvalidRequest
-from stages.job import Job
 from stages.job_queue import JobQueue
 from stages.prediction import UNet, predict
 from stages.request import Caller, Request

@@ -80,9 +80,8 @@ def estimate_router(
         fields = validated(EstimateFields, fields_of_json(content, MAX_MARKS))
         model, limits = pool.model, await pool.denoise_limits()
         asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
-        work = Work(fields.width, fields.height, *asked, pool.max_tile)
         scheduler = scheduler_of(fields.scheduler, model)
-        work = Work(fields.width, fields.height, *asked, settings.max_tile, scheduler)
+        work = Work(fields.width, fields.height, *asked, pool.max_tile, scheduler)
         seconds = pace.seconds(work)
         reason = why_not(work, fields, settings, limits, capacity, pace)
         height, width = work.output_size

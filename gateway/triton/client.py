@@ -17,8 +17,8 @@ from gateway.images.color_fix import ColorFix
 from gateway.telemetry.durations import timed
 from gateway.telemetry.traces import trace_headers
 from gateway.triton.errors import translated
-from stages.tiles import MAX_TILE
 from stages.schedulers import DDIM, Scheduler, Schedulers, read_schedulers
+from stages.tiles import MAX_TILE
 
 CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),

@@ -19,11 +19,10 @@ from stages.errors import (
     error_of,
 )
 from stages.limits import SCALE
-from stages.schedulers import DDIM, Schedulers
+from stages.schedulers import DDIM, Schedulers, schedulers_text
 from tests.model_repository.models import load_model
-from tests.stages.test_loop import UNet, make_loop, zeros
 from tests.stages.schedules_file import swapped
-from tests.stages.test_loop import make_loop
+from tests.stages.test_loop import UNet, make_loop, zeros
 from tests.stages.triton_stand_in import (
     InferenceRequest,
     InferenceResponse,
@@ -188,9 +187,8 @@ def denoise(monkeypatch: pytest.MonkeyPatch, unet: UNet = zeros, **changes: Any)
     model = load_model("denoise", monkeypatch).TritonPythonModel()
     model.max_noise_level, model.has_safety_checker, model.preview = 350, False, None
     model.max_tile = 160
-    model.loop = make_loop(unet)
     model.schedulers = Schedulers((DDIM, swapped("EulerDiscrete")[0]))
-    model.loop = make_loop()
+    model.loop = make_loop(unet)
     request = TritonRequest({**INPUTS, **changes})
     assert model.execute([request]) is None
     while model.loop.active_count + model.loop.waiting_count:
@@ -257,6 +255,7 @@ def test_a_plan_bounds_the_tiles_of_both_stages(monkeypatch: pytest.MonkeyPatch)
     """The stages do not start with larger ones."""
     parameters = {"vae_batch_size": "4", "safety_checker": "none", "max_noise_level": "350"}
     parameters |= {"max_tile": "160", "device": "cpu", "unet": "denoise", "cuda_graphs": "auto"}
+    parameters["schedulers"] = schedulers_text([DDIM])
     config = {
         "parameters": {key: {"string_value": value} for key, value in parameters.items()},
         "input": [{"name": "prompt_embeds", "dims": [77, 6]}],

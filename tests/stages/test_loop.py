@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from stages.admission import Admission
-from stages.errors import Cancelled, DeadlineExceeded, OutOfMemory
-from stages.errors import Cancelled, DeadlineExceeded, InvalidRequest
+from stages.errors import Cancelled, DeadlineExceeded, InvalidRequest, OutOfMemory
 from stages.job import Job
 from stages.loop import LOOK_INTERVAL_S, MAX_UNSENT, DenoiseLoop
 from stages.request import Request
