@@ -71,7 +71,11 @@ class Engines:
         noise = np.random.default_rng(0).standard_normal((1, 7, side, side), np.float32)
         embeds = np.zeros((1, *self._embeds), np.float32)
         label = np.full((1, 1), 20)
-        inputs = {"timestep": label, "encoder_hidden_states": embeds, "class_labels": label}
+        inputs = {
+            "timestep": label.astype(np.float32),
+            "encoder_hidden_states": embeds,
+            "class_labels": label,
+        }
         for _ in range(steps):
             self._run["unet"]({"sample": noise, **inputs})
         self._run["vae_decoder"]({"latents": noise[:, :4]})

@@ -45,7 +45,7 @@ def captured(
         "text_encoder": {"input_ids": np.zeros(77, np.int64)},
         "unet": {
             "sample": np.concatenate([latents, np.pad(pixels, padding, "edge")]),
-            "timestep": np.array([TIMESTEP]),
+            "timestep": np.array([TIMESTEP], np.float32),
             "encoder_hidden_states": prompts["prompt_embeds"],
             "class_labels": denoise["noise_level"].astype(np.int64),
         },

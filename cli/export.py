@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,13 @@ Variant = Annotated[
 ModelId = Annotated[
     str | None,
     typer.Option(help="The id to serve it under; default: the model's, or the folder's name."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="The default of requests: DDIM, EulerDiscrete, PNDM, LMSDiscrete, DPMSolverMultistep,"
+        " UniPCMultistep or DEISMultistep, or a scheduler_config.json. Default: the model's own."
+    ),
 ]
 Engines = Annotated[
     list[str] | None,
@@ -61,6 +69,7 @@ def export(
     safety_checker: SafetyChecker = None,
     variant: Variant = None,
     model_id: ModelId = None,
+    scheduler: Scheduler = None,
     engine: Engines = None,
     precision: Precisions = None,
     check: Check = False,
@@ -87,12 +96,15 @@ def export(
     try:
         with ending_by_exception():
             # All that can be refused is refused before the first of gigabytes.
-            checkpoint = find_checkpoint(model, revision, safety_checker, model_id, variant)
+            checkpoint = find_checkpoint(
+                model, revision, safety_checker, model_id, variant, scheduler
+            )
             choices = choose_engines(
                 networks_of(checkpoint), engine or [], precision or [], has_gpu()
             )
-            if told := warning(choices, has_gpu()):
-                console.print(told)
+            for told in (*scheduler_lines(checkpoint), warning(choices, has_gpu())):
+                if told:
+                    console.print(told, markup=False)
             if output is not None:
                 refuse_too_little_room(needs(checkpoint, output, choices))
             download_weights(checkpoint)
@@ -123,6 +135,14 @@ def refuse_output(output: Path) -> None:
         refuse_existing(output)
     except ExportError as error:
         fail(error)
+
+
+def scheduler_lines(checkpoint: "Checkpoint") -> Iterator[str]:
+    """Which schedulers a request may name, and why not others."""
+    own, *others = (scheduler.name for scheduler in checkpoint.schedulers)
+    yield f"Schedulers: {own}, the default, {', '.join(others)}."
+    for name, why in checkpoint.left_out.items():
+        yield f"Without {name}: {why}."
 
 
 def download_weights(checkpoint: "Checkpoint") -> None:

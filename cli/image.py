@@ -37,6 +37,10 @@ Seed = Annotated[
 Steps = Annotated[
     int | None, typer.Option("--num-inference-steps", "--steps", help="Denoising steps.")
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="What steps to the picture, like DPMSolverMultistep; default: the model's."),
+]
 GuidanceScale = Annotated[float | None, typer.Option(help="How strongly the prompt guides.")]
 NoiseLevel = Annotated[int | None, typer.Option(help="Noise added to the input.")]
 SafetyCheck = Annotated[
@@ -98,6 +102,7 @@ def image(
     negative_prompt: NegativePrompt = None,
     seed: Seed = None,
     steps: Steps = None,
+    scheduler: Scheduler = None,
     guidance_scale: GuidanceScale = None,
     noise_level: NoiseLevel = None,
     safety_check: SafetyCheck = None,
@@ -145,6 +150,7 @@ def image(
         height=height,
         background=background,
         fit=fit or None,
+        scheduler=scheduler,
     )
     report = Report(is_json=as_json)
     jobs: list[Job] = []

@@ -39,6 +39,7 @@ class Form:
     height: int | None = None
     background: str | None = None
     fit: bool | None = None
+    scheduler: str | None = None
 
     @property
     def given(self) -> dict[str, str | int | float | bool]:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
-    DDIMScheduler,
     StableDiffusionUpscalePipeline,
     UNet2DConditionModel,
 )
@@ -19,9 +18,11 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from export.errors import ExportError
 from export.hub import Count
 from export.safety_checker import find_safety_checker
+from export.schedulers import chosen_scheduler, served_schedulers
 from export.source import find, model_id_of
 from export.weights import Weights, refuse_unknown_variant, weights_of
-from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS
+from stages.limits import DEFAULT_INFERENCE_STEPS
+from stages.schedulers import Scheduler
 
 MODELS = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
 OTHERS = ("tokenizer", "scheduler", "low_res_scheduler")
@@ -49,7 +50,8 @@ class Checkpoint:
 
     The models of `pipeline` and `safety_checker` have their configurations but no weights; `load`
     makes one that has. weights: by network, `text_encoder`, `unet`, `vae`, `safety_checker`.
-    revision: the Hugging Face commit, or None for a local folder.
+    schedulers: diffusers' that are served, the default first; left_out: why others are not, by
+    name. revision: the Hugging Face commit, or None for a local folder.
     """
 
     model_id: str
@@ -60,6 +62,8 @@ class Checkpoint:
     feature_extractor_config: Path | None
     defaults: Defaults
     weights: Mapping[str, Weights]
+    schedulers: Mapping[Scheduler, Any]
+    left_out: Mapping[str, str]
 
     def load(self, name: str) -> Any:
         """A network in float32 on the CPU, read anew: it is gone when the caller lets go of it.
@@ -98,15 +102,19 @@ def find_checkpoint(
     safety_checker: str | None,
     model_id: str | None,
     variant: str | None = None,
+    scheduler: str | None = None,
 ) -> Checkpoint:
     """Look at a checkpoint, of the hub or in a folder; of the hub only small files are brought.
 
+    scheduler: the default of requests, as export/schedulers.py chooses it.
     safety_checker: an id, an id@revision or a folder, `none` to leave it out, or None for the
     checkpoint's own and, where it has none, `safety_checker.USUAL`.
     Raises ExportError when something is missing or of a kind that the stages do not serve.
     """
     source = find(model, revision, SMALL)
     pipeline = empty_pipeline(source.folder)
+    pipeline.scheduler = chosen_scheduler(pipeline.scheduler, scheduler)
+    schedulers, left_out = served_schedulers(pipeline.scheduler, scheduler or source.folder)
     weights = {name: weights_of(source, name, variant) for name in MODELS}
     refuse_unknown_variant(variant, weights.values())
     checker = find_safety_checker(source, safety_checker, variant)
@@ -121,6 +129,8 @@ def find_checkpoint(
         feature_extractor_config=checker.feature_extractor_config if checker else None,
         defaults=load_defaults(source.folder),
         weights=weights,
+        schedulers=schedulers,
+        left_out=left_out,
     )
 
 
@@ -142,7 +152,7 @@ def load_checkpoint(
 def empty_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
     """The pipeline, its models without weights.
 
-    Raises ExportError when it is none or its scheduler is not served.
+    Raises ExportError when it is none.
     """
     try:
         with torch.device("meta"):
@@ -162,21 +172,6 @@ def empty_pipeline(folder: Path) -> StableDiffusionUpscalePipeline:
         )
     except (OSError, ValueError, TypeError) as error:
         raise ExportError(f"{folder} holds no StableDiffusionUpscalePipeline: {error}") from error
-    scheduler = pipeline.scheduler
-    if (
-        not isinstance(scheduler, DDIMScheduler)
-        or scheduler.config.clip_sample
-        or scheduler.config.thresholding
-    ):
-        raise ExportError(
-            f"{folder} has the scheduler {type(scheduler).__name__}; denoise steps a DDIMScheduler"
-            " with clip_sample and thresholding off, as the x4 upscaler has it."
-        )
-    if scheduler.config.num_train_timesteps < MAX_INFERENCE_STEPS:
-        raise ExportError(
-            f"{folder} has a scheduler of {scheduler.config.num_train_timesteps} timesteps; a"
-            f" request may ask for {MAX_INFERENCE_STEPS} steps, so it needs as many."
-        )
     return pipeline
 
 

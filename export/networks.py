@@ -29,7 +29,7 @@ class TextEncoder(nn.Module):
 class UNet(nn.Module):
     """One prediction of `UNet2DConditionModel`.
 
-    sample float32 [B, 7, h, w] (latents, then the noised low-res image), timestep int64 [B, 1],
+    sample float32 [B, 7, h, w] (latents, then the noised low-res image), timestep float32 [B, 1],
     encoder_hidden_states float32 [B, 77, D], class_labels int64 [B, 1] (noise_level)
     -> out_sample float32 [B, 4, h, w]. h and w are multiples of 8.
     """
@@ -132,11 +132,11 @@ def _text_encoder_inputs(checkpoint: Checkpoint, batch: int, *_: int) -> Inputs:
 
 
 def _unet_inputs(checkpoint: Checkpoint, batch: int, height: int, width: int) -> Inputs:
-    unet = checkpoint.pipeline.unet
+    unet, scheduler = checkpoint.pipeline.unet, checkpoint.pipeline.scheduler
     tokens = checkpoint.pipeline.tokenizer.model_max_length
     return {
         "sample": torch.randn(batch, unet.config.in_channels, height, width),
-        "timestep": torch.randint(unet.config.num_class_embeds, (batch, 1)),
+        "timestep": scheduler.config.num_train_timesteps * torch.rand(batch, 1),
         "encoder_hidden_states": torch.randn(batch, tokens, unet.config.cross_attention_dim),
         "class_labels": torch.randint(checkpoint.pipeline.config.max_noise_level, (batch, 1)),
     }

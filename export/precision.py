@@ -23,6 +23,9 @@ DTYPES = {
 }
 
 
+EXACT = {"timestep"}  # inputs that stay float32: a timestep is up to 999 and may be a fraction
+
+
 def in_precision(module: nn.Module, precision: Precision) -> nn.Module:
     """The module for fp32, else a copy of it that casts at its borders.
 
@@ -34,7 +37,9 @@ def in_precision(module: nn.Module, precision: Precision) -> nn.Module:
     dtype = DTYPES[precision]
 
     def cast_inputs(_: nn.Module, __: Any, inputs: dict[str, Any]) -> tuple[tuple[()], Any]:
-        return (), {name: _cast(value, dtype) for name, value in inputs.items()}
+        return (), {
+            name: value if name in EXACT else _cast(value, dtype) for name, value in inputs.items()
+        }
 
     def cast_output(_: nn.Module, __: Any, output: Any) -> Any:
         return _cast(output, torch.float32)

@@ -25,6 +25,7 @@ from export.size import size_of
 from export.triton_config import read_config, write_config
 from stages.gpu_memory import decoder_tiles
 from stages.machine import MANIFEST
+from stages.schedulers import schedulers_text
 
 ROOT = Path(__file__).parents[1]
 SOURCES, STAGES = ROOT / "model_repository", ROOT / "stages"
@@ -126,7 +127,8 @@ def write_stage_files(checkpoint: Checkpoint, folder: Path) -> None:
     pipeline = checkpoint.pipeline
     write_tokenizer(checkpoint, folder / "encode" / "1" / "tokenizer.json")
     denoise = folder / "denoise" / "1"
-    write_schedules(pipeline.scheduler, pipeline.low_res_scheduler, denoise / "schedules.npz")
+    schedulers = {it.name: scheduler for it, scheduler in checkpoint.schedulers.items()}
+    write_schedules(schedulers, pipeline.low_res_scheduler, denoise)
     write_preview(checkpoint.load("vae"), denoise / "preview.npy")
     if checkpoint.feature_extractor_config is not None:
         target = folder / "decode" / "1" / "preprocessor_config.json"
@@ -176,6 +178,7 @@ def served_parameters(checkpoint: Checkpoint) -> dict[str, str]:
         "model_id": checkpoint.model_id,
         "revision": checkpoint.revision or "",
         "safety_checker": checkpoint.safety_checker_id or "none",
+        "schedulers": schedulers_text(checkpoint.schedulers),
         "max_noise_level": str(checkpoint.pipeline.config.max_noise_level),
         **{key: str(value) for key, value in asdict(checkpoint.defaults).items()},
     }

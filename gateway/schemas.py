@@ -50,6 +50,9 @@ class Model(BaseModel):
     prompt_has_effect: Annotated[
         bool, Field(description="False for a model that was not trained on captions.")
     ]
+    schedulers: Annotated[
+        list[str], Field(description="That a request may name; the first is the default.")
+    ]
     input_formats: Annotated[list[str], Field(description="Of images, told by their content.")]
     max_input_pixels: Annotated[int, Field(description="Largest image, width times height.")]
     max_fit_pixels: Annotated[int, Field(description="Largest image that fit reduces to that.")]

@@ -162,6 +162,7 @@ class Upscaler:
             inputs.num_inference_steps,
             inputs.guidance_scale,
             self.pool.max_tile,
+            inputs.scheduler,
         )
         check_duration(self.pace, work, deadline - asyncio.get_running_loop().time())
         if events is not None:

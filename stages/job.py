@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.errors import BrokenPicture
 from stages.request import Caller, Progress, Request
-from stages.schedules import Schedule
+from stages.schedules import MAX_HISTORY, Schedule
 from stages.tiles import MULTIPLE, Tile
 
 LATENT_CHANNELS = 4
@@ -31,13 +32,18 @@ class Job:
     # Only once the job is started, all tensors on its device, so that no step copies to it:
     schedule: Schedule
     image: torch.Tensor  # float32 [1, 3, h, w], noised
-    latents: torch.Tensor  # float32 [1, 4, h, w], after `steps_done` steps
+    latents: torch.Tensor  # float32 [1, 4, h, w], after `steps_done` steps, as the UNet gets them
+    # float32 [1, 4, h, w] each: what the steps so far add to the latents after the next one, after
+    # the one that follows it, and so on.
+    _carried: Sequence[torch.Tensor] = ()
     noise_pred: torch.Tensor  # float32 [1, 4, h, w], of this step, complete once is_predicted
     prompt_embeds: torch.Tensor  # float32 [1, 77, D]
     negative_prompt_embeds: torch.Tensor  # float32 [1, 77, D]
-    _labels: torch.Tensor  # int64 [2, S]: of each step the timestep and the noise level
-    # float32 [3, S]: of each step the factors of latents and prediction, and the guidance scale.
+    class_labels: torch.Tensor  # int64 [1, 1], the noise level
+    # float32 [12, S]: of each step the timestep, the guidance scale, then the schedule's factors of
+    # latents and of the prediction, with zeros for what it does not look back on.
     _factors: torch.Tensor
+    _nothing: torch.Tensor  # float32 [1, 4, h, w] of zeros, which take no memory
     _weights: list[torch.Tensor]  # float32 [h, w] of each tile, where there are several
 
     def __init__(self, request: Request, caller: Caller) -> None:
@@ -62,16 +68,16 @@ class Job:
         image_factor, noise_factor = noise_factors
         self.image = (image_factor * image + noise_factor * noise).to(device)
         latents = torch.randn((1, LATENT_CHANNELS, *image.shape[2:]), generator=generator)
+        latents *= schedule.noise_factor
         self.prompt_embeds, self.negative_prompt_embeds = (
             torch.from_numpy(embeds)[None].to(device)
             for embeds in (request.prompt_embeds, request.negative_prompt_embeds)
         )
         self.schedule = schedule
         self.latents = latents.to(device)
-        labels = np.stack([schedule.timesteps, np.full(len(schedule), request.noise_level)])
-        self._labels = torch.from_numpy(labels).to(device)
-        scale = np.full((1, len(schedule)), request.guidance_scale, np.float32)
-        self._factors = torch.from_numpy(np.concatenate([schedule.factors[:2], scale])).to(device)
+        self.class_labels = torch.tensor([[request.noise_level]], device=device)
+        self._factors = torch.from_numpy(factors_of(schedule, request.guidance_scale)).to(device)
+        self._nothing = torch.zeros((1, 1, 1, 1), device=device).expand_as(latents)
         tiles = request.tiles if request.is_tiled else []
         self._weights = [torch.from_numpy(tile.weights).to(device) for tile in tiles]
         # The last of all: by it the loop's thread sees that the job is started.
@@ -82,14 +88,13 @@ class Job:
         return hasattr(self, "noise_pred")
 
     @property
-    def labels(self) -> torch.Tensor:
-        """Of this step, timestep and noise level: int64 [2, 1], a view."""
-        return self._labels[:, self.steps_done : self.steps_done + 1]
-
-    @property
     def factors(self) -> torch.Tensor:
-        """Of this step, those of latents and prediction and the guidance scale: a view [3, 1]."""
+        """The numbers of this step, as prediction.py's rows have them: a view [12, 1]."""
         return self._factors[:, self.steps_done : self.steps_done + 1]
+
+    def carried(self, index: int) -> torch.Tensor:
+        """What earlier steps add to the latents after this one, and `index` steps later."""
+        return self._carried[index] if index < len(self._carried) else self._nothing
 
     @property
     def is_predicted(self) -> bool:
@@ -98,13 +103,13 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        return self.steps_done == self.request.num_inference_steps
+        return self.steps_done == self.request.unet_calls
 
     @property
     def progress(self) -> Progress:
         count = len(self.request.tiles)
         done = self.steps_done * count + self._tiles_done
-        return done, self.request.num_inference_steps * count
+        return done, self.request.unet_calls * count
 
     def next_tiles(self, count: int) -> list[Tile]:
         """At most `count` of those that this step has not predicted yet."""
@@ -119,10 +124,13 @@ class Job:
             self.noise_pred = noise_pred
         self._tiles_done += 1
 
-    def take_step(self, latents: torch.Tensor) -> None:
-        """Go on to the next step, with the latents that the scheduler has made for it."""
+    def take_step(self, latents: torch.Tensor, *carried: torch.Tensor) -> None:
+        """Go on to the next step, with the latents that the scheduler has made for it.
+
+        carried: what is to be added to those after it, as many as any job of the call has.
+        """
         every, steps = self.request.preview_every, self.steps_done + 1
-        if every and steps % every == 0 and steps < self.request.num_inference_steps:
+        if every and steps % every == 0 and steps < self.request.unet_calls:
             latents_factor, prediction_factor = self.schedule.denoised_factors(self.steps_done)
             height, width = self.request.image_size
             before, noise_pred = (
@@ -130,6 +138,7 @@ class Job:
             )
             self._denoised = latents_factor * before + prediction_factor * noise_pred
         self.latents = latents
+        self._carried = carried[: self.schedule.history]
         if self.request.is_tiled:
             self.noise_pred.zero_()
         self._tiles_done = 0
@@ -187,6 +196,14 @@ class Report:
             self.caller.report(self.progress, self.denoised)
         except Exception:  # of this caller alone
             logger.exception("progress could not be sent")
+
+
+def factors_of(schedule: Schedule, guidance_scale: float) -> NDArray[np.float32]:
+    """The rows of prediction.py: float32 [12, S]."""
+    factors = np.zeros((2, MAX_HISTORY + 1, len(schedule)), np.float32)
+    factors[:, : schedule.history + 1] = schedule.factors
+    scale = np.full(len(schedule), guidance_scale, np.float32)
+    return np.stack([schedule.timesteps, scale, *factors[0], *factors[1]])
 
 
 def thinned(tensor: torch.Tensor) -> torch.Tensor:

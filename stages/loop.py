@@ -12,7 +12,13 @@ import torch
 
 from stages.admission import Admission
 from stages.batching import ROW_PIXELS, batches, pixels_of
-from stages.errors import Cancelled, DeadlineExceeded, InsufficientCapacity, OutOfMemory
+from stages.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InsufficientCapacity,
+    InvalidRequest,
+    OutOfMemory,
+)
 from stages.job import Job, Report
 from stages.job_queue import JobQueue
 from stages.prediction import UNet, predict
@@ -158,7 +164,8 @@ class DenoiseLoop:
                 continue
             del self._starting[job]
             if (error := start.exception()) is not None:
-                logger.error("a job could not be started", exc_info=error)
+                if not isinstance(error, InvalidRequest):
+                    logger.error("a job could not be started", exc_info=error)
                 self._fail_job(job, error if isinstance(error, Exception) else RuntimeError(error))
 
     def _next_tiles(self) -> list[tuple[Job, Tile]]:

@@ -12,9 +12,13 @@ from collections.abc import Callable, Sequence
 import torch
 
 from stages.job import Job
+from stages.schedules import MAX_HISTORY
 from stages.tiles import Tile
 
 UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
+# Rows of a job's factors: for the UNet, for guidance, then those of latents and of the prediction
+# in what comes after this step, after the next one, and so on.
+TIMESTEP, GUIDANCE_SCALE, LATENTS, PREDICTION = 0, 1, 2, 3 + MAX_HISTORY
 
 
 def predict(unet: UNet, pairs: Sequence[tuple[Job, Tile]]) -> None:
@@ -24,32 +28,36 @@ def predict(unet: UNet, pairs: Sequence[tuple[Job, Tile]]) -> None:
     """
     pairs = sorted(pairs, key=lambda pair: not pair[0].request.is_guided)
     guided = sum(job.request.is_guided for job, _ in pairs)
-    factors = beside([job.factors for job, _ in pairs])
-    inputs = unet_inputs(pairs, guided)
-    noise_pred = guide(unet(inputs), guided, factors[2])
+    factors = beside([job.factors for job, _ in [*pairs, *pairs[:guided]]])
+    inputs = unet_inputs(pairs, guided, factors[TIMESTEP])
+    noise_pred = guide(unet(inputs), guided, factors[GUIDANCE_SCALE])
     for (job, tile), part in zip(pairs, torch.split(noise_pred, 1), strict=True):
         job.add_prediction(tile, part)
     if any(job.request.is_tiled for job, _ in pairs):
         take_steps([job for job in dict.fromkeys(job for job, _ in pairs) if job.is_predicted])
     else:  # what the call was made of is what steps
         latents = inputs["sample"][: len(pairs), : noise_pred.shape[1]]
-        step([job for job, _ in pairs], latents, noise_pred, factors)
+        step([job for job, _ in pairs], latents, noise_pred, factors[:, : len(pairs)])
 
 
-def unet_inputs(pairs: Sequence[tuple[Job, Tile]], guided: int) -> dict[str, torch.Tensor]:
-    """A row for every tile, then one without its prompt for the guided ones, which come first."""
+def unet_inputs(
+    pairs: Sequence[tuple[Job, Tile]], guided: int, timesteps: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """A row for every tile, then one without its prompt for the guided ones, which come first.
+
+    timesteps: float32 [rows].
+    """
     rows = [*pairs, *pairs[:guided]]
     # Along the channels, so that latents and image of all rows are joined at once.
     parts = [tile.window(tensor)[0] for job, tile in rows for tensor in (job.latents, job.image)]
     channels = sum(len(part) for part in parts[:2])
     embeds = [job.prompt_embeds for job, _ in pairs]
     embeds += [job.negative_prompt_embeds for job, _ in pairs[:guided]]
-    timestep, class_labels = beside([job.labels for job, _ in rows])
     return {
         "sample": torch.cat(parts).view(-1, channels, *parts[0].shape[1:]),
-        "timestep": timestep[:, None],
+        "timestep": timesteps[:, None],
         "encoder_hidden_states": stacked(embeds),
-        "class_labels": class_labels[:, None],
+        "class_labels": torch.cat([job.class_labels for job, _ in rows]),
     }
 
 
@@ -61,17 +69,21 @@ def guide(noise_pred: torch.Tensor, guided: int, scales: torch.Tensor) -> torch.
     if not guided:
         return noise_pred
     text, uncond = noise_pred[:guided], noise_pred[-guided:]
-    difference = (text - uncond).mul_(column(scales[:guided]))
+    difference = (text - uncond).mul_(columns(scales[:guided]))
     torch.add(uncond, difference, out=noise_pred[:guided])
     return noise_pred[:-guided]
 
 
 def take_steps(jobs: Sequence[Job]) -> None:
-    """One scheduler step of each, those of one size together."""
-    by_size: dict[torch.Size, list[Job]] = defaultdict(list)
+    """One scheduler step of each, those of one size and history together.
+
+    Beside a job of a longer history one would have results that it does not need, and these are
+    large.
+    """
+    groups: dict[tuple[torch.Size, int], list[Job]] = defaultdict(list)
     for job in jobs:
-        by_size[job.latents.shape].append(job)
-    for group in by_size.values():
+        groups[job.latents.shape, job.schedule.history].append(job)
+    for group in groups.values():
         latents, noise_pred = (
             stacked([getattr(job, name) for job in group]) for name in ("latents", "noise_pred")
         )
@@ -81,10 +93,20 @@ def take_steps(jobs: Sequence[Job]) -> None:
 def step(
     jobs: Sequence[Job], latents: torch.Tensor, noise_pred: torch.Tensor, factors: torch.Tensor
 ) -> None:
-    """The scheduler's step of jobs of one size. factors: float32 [3, N], as `Job.factors`."""
-    stepped = (column(factors[1]) * noise_pred).add_(column(factors[0]) * latents)
-    for job, next_latents in zip(jobs, torch.split(stepped, 1), strict=True):
-        job.take_step(next_latents)
+    """The scheduler's step of jobs of one size. factors: float32 [12, N], as `Job.factors`.
+
+    A step's latents and prediction are weighted for all that they are part of: the next latents,
+    and, as far as the schedule with the longest history looks back, those after them. So a job
+    keeps sums that wait, one for each step ahead, not what it was predicted from.
+    """
+    ahead = 1 + max(job.schedule.history for job in jobs)
+    of_latents, of_prediction = factors[LATENTS:][:ahead], factors[PREDICTION:][:ahead]
+    stepped = (columns(of_prediction) * noise_pred).add_(columns(of_latents) * latents)
+    if ahead > 1:
+        carried = stacked([job.carried(index) for index in range(ahead - 1) for job in jobs])
+        stepped[:-1].add_(carried.view_as(stepped[:-1]))
+    for job, parts in zip(jobs, torch.split(stepped, 1, dim=1), strict=True):
+        job.take_step(*parts)
 
 
 def stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -97,6 +119,6 @@ def beside(columns: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat(columns, dim=1)
 
 
-def column(values: torch.Tensor) -> torch.Tensor:
-    """A number per row: [N] -> [N, 1, 1, 1], a view."""
-    return values.view(-1, 1, 1, 1)
+def columns(values: torch.Tensor) -> torch.Tensor:
+    """A number per row: [..., N] -> [..., N, 1, 1, 1], a view."""
+    return values[..., None, None, None]

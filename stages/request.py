@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stages.errors import InvalidRequest
 from stages.limits import MAX_INFERENCE_STEPS
+from stages.schedulers import DDIM, Scheduler
 from stages.tiles import MAX_TILE, MULTIPLE, Tile, tiles_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ RGB = 3
 # the answer's copy 16 each, weights of tiles 8 at most; while a job is started, less: image 12,
 # noise 12, three products 12.
 BYTES_PER_PIXEL = 88
+# For each step that the scheduler looks back on: what it adds to those ahead, before and after a
+# step, and a product.
+HISTORY_BYTES_PER_PIXEL = 48
 Progress = tuple[int, int]  # tiles predicted so far and in all; of an image of one tile, its steps
 
 
@@ -34,6 +38,7 @@ class Request:
     guidance_scale: float  # 0 or more; above 1 turns guidance on
     noise_level: int  # 0..max_noise_level, the timestep up to which the image is noised
     safety_check: bool  # whether decode is to look at the result
+    scheduler: Scheduler = DDIM
     preview_every: int = 0  # steps from one preview to the next; 0 for none
     max_tile: int = MAX_TILE  # latent pixels, the largest height and width that goes in one piece
 
@@ -54,6 +59,11 @@ class Request:
             raise InvalidRequest(
                 f"guidance_scale is {self.guidance_scale}; it must be a number of at least 0."
             )
+
+    @property
+    def unet_calls(self) -> int:
+        """How often each tile is predicted."""
+        return self.scheduler.calls(self.num_inference_steps)
 
     @property
     def is_guided(self) -> bool:
@@ -89,7 +99,8 @@ class Request:
         """What its job will hold at most, with a copy of the result in Triton's memory."""
         height, width = self.padded_size
         embeds = self.prompt_embeds.nbytes + self.negative_prompt_embeds.nbytes
-        return BYTES_PER_PIXEL * height * width + 2 * embeds
+        per_pixel = BYTES_PER_PIXEL + HISTORY_BYTES_PER_PIXEL * self.scheduler.history
+        return per_pixel * height * width + 2 * embeds
 
 
 class Caller(Protocol):

@@ -6,6 +6,7 @@ import numpy as np
 
 from stages.limits import SCALE
 from stages.request import Request
+from stages.schedulers import DDIM, Scheduler
 from stages.tiles import MAX_TILE, MULTIPLE, Span, spans
 
 
@@ -18,6 +19,7 @@ class Work:
     steps: int
     guidance_scale: float  # above 1, rows double
     max_tile: int = MAX_TILE  # latent pixels, the largest height and width that goes in one piece
+    scheduler: Scheduler = DDIM
 
     @property
     def tiles(self) -> int:
@@ -27,7 +29,7 @@ class Work:
     @property
     def rounds(self) -> int:
         """Tiles predicted in all: denoise takes one a round, beside those of other requests."""
-        return self.steps * self.tiles
+        return self.scheduler.calls(self.steps) * self.tiles
 
     @property
     def rows_per_tile(self) -> int:
@@ -66,6 +68,7 @@ class Work:
             noise_level=0,
             safety_check=False,
             max_tile=self.max_tile,
+            scheduler=self.scheduler,
         )
 
     def _spans(self, side: int) -> tuple[Span, ...]:

@@ -1,9 +1,10 @@
 // The form's fields: what they hold, what is wrong with them in their own words, what is remembered.
 
 const $ = (id) => document.getElementById(id);
-const OPTIONAL = ["negative_prompt", "num_inference_steps", "guidance_scale", "noise_level", "seed", "scale", "background"];
+const OPTIONAL = ["negative_prompt", "num_inference_steps", "scheduler", "guidance_scale", "noise_level", "seed", "scale", "background"];
 const NAMES = ["prompt", ...OPTIONAL, "output_format", "safety_check", "fit"];
-const REMEMBERED = NAMES.filter((name) => name !== "seed"); // else every picture had the same one
+// Not the seed, else every picture had the same one; not the scheduler, which is one of this server's.
+const REMEMBERED = NAMES.filter((name) => name !== "seed" && name !== "scheduler");
 const SETTINGS = "upscale-settings";
 const SEEDS = [-(2n ** 63n), 2n ** 63n - 1n];
 
@@ -28,6 +29,7 @@ export function estimated() {
   for (const name of ["num_inference_steps", "guidance_scale"]) {
     if ($(name).value) fields[name] = Number($(name).value);
   }
+  if ($("scheduler").value) fields.scheduler = $("scheduler").value;
   return fields;
 }
 

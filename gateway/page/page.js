@@ -52,6 +52,12 @@ function showModel() {
   for (const name of ["num_inference_steps", "guidance_scale", "noise_level"]) {
     $(name).placeholder = model[name];
   }
+  const [own, ...others] = model.schedulers;
+  const chosen = $("scheduler").value;
+  $("scheduler").replaceChildren(
+    new Option(own, ""),
+    ...others.map((name) => new Option(name, name, false, name === chosen)),
+  );
   if (!model.has_safety_checker) {
     $("safety_check").checked = false;
     $("safety_check").disabled = true;

@@ -24,7 +24,16 @@ from gateway.http.capacity import Capacity
 from gateway.http.entrance import ESTIMATES
 from gateway.http.error_answers import NO_CAPACITY, ErrorAnswers
 from gateway.http.json_body import MEDIA_TYPE, fields_of_json, validated
-from gateway.routes.form import Fit, GuidanceScale, ResultFormat, Steps, check_steps, filled_in
+from gateway.routes.form import (
+    Fit,
+    GuidanceScale,
+    ResultFormat,
+    SchedulerName,
+    Steps,
+    check_steps,
+    filled_in,
+    scheduler_of,
+)
 from gateway.schemas import Estimate, HTTPError
 from gateway.settings import Settings
 from gateway.triton.client import DenoiseLimits
@@ -51,6 +60,7 @@ class EstimateFields(BaseModel):
     height: Annotated[int, Field(description="Of the image, pixels.", ge=1, le=MAX_SIDE)]
     num_inference_steps: Steps = DEFAULT_INFERENCE_STEPS
     guidance_scale: GuidanceScale = None
+    scheduler: SchedulerName = ""
     output_format: ResultFormat = "png"
     fit: Fit = False
 
@@ -71,7 +81,8 @@ def estimate_router(
         fields = validated(EstimateFields, fields_of_json(content, MAX_MARKS))
         model, limits = pool.model, await pool.denoise_limits()
         asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
-        work = Work(fields.width, fields.height, *asked, pool.max_tile)
+        scheduler = scheduler_of(fields.scheduler, model)
+        work = Work(fields.width, fields.height, *asked, pool.max_tile, scheduler)
         if fields.fit and fields.width * fields.height <= settings.max_fit_pixels:
             width, height = fitted(work, fields.output_format, settings, limits)
             work = replace(work, width=width, height=height)

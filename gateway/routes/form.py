@@ -18,8 +18,10 @@ from gateway.images.color_fix import ColorFix
 from gateway.images.write import OutputFormat
 from gateway.settings import SafetyCheck
 from gateway.triton.client import ServedModel, UpscaleInputs
-from stages.errors import NoSafetyChecker
+from stages.errors import NoSafetyChecker, StageError
 from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS, SCALE
+from stages.schedulers import NAMES as SCHEDULERS
+from stages.schedulers import Scheduler
 
 MARKS_BESIDE_PROMPTS = 1000  # commas and brackets of a JSON body
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
@@ -41,6 +43,15 @@ GuidanceScale = Annotated[
         ge=0,
         le=100,
         allow_inf_nan=False,
+    ),
+]
+SchedulerName = Annotated[
+    str,
+    Field(
+        description="Scheduler that steps from noise to the picture, by diffusers' class name"
+        ' without "Scheduler"; GET /model has those of the served model. Empty, the model\'s own.',
+        # Another one is a 400, as the served model decides.
+        json_schema_extra={"enum": ["", *SCHEDULERS]},
     ),
 ]
 ResultFormat = Annotated[
@@ -91,6 +102,7 @@ class UpscaleFields(BaseModel):
             ge=0,
         ),
     ] = None
+    scheduler: SchedulerName = ""
     output_format: ResultFormat = "png"
     color_fix: Annotated[
         ColorFix,
@@ -165,6 +177,7 @@ class UpscaleFields(BaseModel):
             )
         if self.scale is not None and (self.width is not None or self.height is not None):
             raise InvalidRequest("Send scale, or width and height; scale is given beside them.")
+        scheduler_of(self.scheduler, model)
         if self.skips_check(model) and without_checker is SafetyCheck.REFUSE:
             raise InvalidRequest(str(NoSafetyChecker()))
 
@@ -210,6 +223,8 @@ class UpscaleFields(BaseModel):
             noise_level=model.noise_level if self.noise_level is None else self.noise_level,
             safety_check=self.safety_check and model.has_safety_checker,
             color_fix=self.color_fix,
+            scheduler=scheduler_of(self.scheduler, model),
+            scheduler_name=self.scheduler,
         )
 
 
@@ -219,6 +234,14 @@ def check_steps(steps: int) -> None:
         raise InvalidRequest(
             f"num_inference_steps is {steps}; at most {MAX_INFERENCE_STEPS} are allowed."
         )
+
+
+def scheduler_of(name: str, model: ServedModel) -> Scheduler:
+    """The model's own for an empty name. Raises InvalidRequest for one that it does not have."""
+    try:
+        return model.schedulers.named(name)
+    except StageError as error:
+        raise InvalidRequest(str(error)) from error
 
 
 def filled_in(steps: int, guidance_scale: float | None, model: ServedModel) -> tuple[int, float]:

@@ -29,7 +29,7 @@ def operations_router(
     async def get_model() -> Model:
         """The served model, its defaults and limits, for a page or a program that offers them."""
         return Model(
-            **asdict(pool.model),
+            **{**asdict(pool.model), "schedulers": pool.model.schedulers.names},
             input_formats=[name.lower() for name in FORMATS],
             max_input_pixels=settings.max_input_pixels,
             max_fit_pixels=max(settings.max_fit_pixels, settings.max_input_pixels),

@@ -17,6 +17,7 @@ from gateway.images.color_fix import ColorFix
 from gateway.telemetry.durations import timed
 from gateway.telemetry.traces import trace_headers
 from gateway.triton.errors import translated
+from stages.schedulers import DDIM, Scheduler, Schedulers, read_schedulers
 from stages.tiles import MAX_TILE
 
 CHANNEL_OPTIONS = [
@@ -25,6 +26,8 @@ CHANNEL_OPTIONS = [
     # A Triton that is started again is to be found soon; by default the pause grows to minutes.
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
+
+ONLY_DDIM = Schedulers((DDIM,))
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class ServedModel:
     max_noise_level: int
     has_safety_checker: bool
     prompt_has_effect: bool
+    schedulers: Schedulers = ONLY_DDIM
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class UpscaleInputs:
     noise_level: int
     safety_check: bool
     color_fix: ColorFix = "none"  # the gateway's, not Triton's
+    scheduler: Scheduler = DDIM
+    scheduler_name: str = ""  # as it was asked for; empty: the model's own
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ class TritonClient:
         values = {key: value.string_value for key, value in response.config.parameters.items()}
         try:
             return _served_model(values)
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise UnknownModel(
                 f"The model `upscale` at {self._url} was not written by `upscale export`, whose"
                 f" parameters it lacks or has otherwise ({error}); serve a repository that was."
@@ -227,6 +233,7 @@ class TritonClient:
                 _tensor("guidance_scale", [inputs.guidance_scale], np.float32),
                 _tensor("noise_level", [inputs.noise_level], np.int32),
                 _tensor("safety_check", [inputs.safety_check], np.bool_),
+                *_named_scheduler(inputs),
             ],
             "timeout": int(timeout_s * 1e6),  # microseconds, in Triton's request parameters
         }
@@ -297,6 +304,12 @@ class TritonClient:
         )
 
 
+def _named_scheduler(inputs: UpscaleInputs) -> list[InferInput]:
+    """None where none is named: repositories of before there were several know no such input."""
+    name = inputs.scheduler_name
+    return [_tensor("scheduler", [name.encode()], np.object_)] if name else []
+
+
 def _tensor(name: str, values: Any, dtype: Any) -> InferInput:
     array = np.asarray(values, dtype)
     tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
@@ -312,6 +325,7 @@ def _served_model(values: dict[str, str]) -> ServedModel:
         noise_level=int(values["noise_level"]),
         max_noise_level=int(values["max_noise_level"]),
         has_safety_checker=values["safety_checker"] != "none",
-        # Repositories that were exported before there was such a model do not say.
+        # Repositories that were exported before there were such models do not say.
         prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
+        schedulers=read_schedulers(values["schedulers"]) if "schedulers" in values else ONLY_DDIM,
     )

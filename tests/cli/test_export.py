@@ -52,6 +52,7 @@ def test_an_output_that_exists_is_refused_before_the_hub_is_asked(
         (["--safety-checker", "nobody/checker"], "There is no nobody/checker"),
         (["--safety-checker", "none", "--engine", "safety_checker=onnx"], "there is no network"),
         (["--variant", "fp8"], "no weights of the variant 'fp8'"),
+        (["--scheduler", "Heun"], "--scheduler Heun is neither a scheduler_config.json nor one of"),
     ],
 )
 def test_options_are_refused_before_the_download(
@@ -68,6 +69,14 @@ def test_too_little_room_is_told_before_the_download(
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1_000_000}))
     assert "--output or HF_HOME" in export("--output", str(tmp_path / "out"))
     assert weights_sent(hub) == []
+
+
+def test_the_schedulers_are_told(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1_000_000}))
+    told = export("--output", str(tmp_path / "out"), "--scheduler", "EulerDiscrete")
+    assert "Schedulers: EulerDiscrete, the default, DDIM, PNDM, LMSDiscrete," in told
 
 
 def test_fp16_on_a_cpu_is_told(

@@ -17,6 +17,7 @@ MODEL: dict[str, Any] = {
     "max_noise_level": 350,
     "has_safety_checker": True,
     "prompt_has_effect": False,
+    "schedulers": ["DDIM"],
     "input_formats": ["png"],
     "max_input_pixels": 1024 * 1024,
     "max_fit_pixels": 25_000_000,

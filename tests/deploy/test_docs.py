@@ -17,7 +17,7 @@ from tests.deploy.chart import CHART, HELM, ROOT, render
 
 DOCS = [
     ROOT / "docs" / f"{name}.md"
-    for name in ("kubernetes", "one-box", "livepeer", "upgrade", "sizing")
+    for name in ("kubernetes", "one-box", "livepeer", "upgrade", "sizing", "steps")
 ]
 
 

@@ -22,13 +22,16 @@ DEFAULTS: dict[str, tuple[Any, str, Any]] = {
     "safety_check": (True, "BOOL", np.bool_),
 }
 
+SCHEDULER = (b"", "BYTES", np.object_)  # optional
+
 
 def infer(server: Server, image: NDArray[np.uint8], **changes: Any) -> InferResult:
     """One streaming call; raises the error that Triton answers with."""
     tensor = InferInput("image", list(image.shape), "UINT8")
     tensor.set_data_from_numpy(image)
     inputs = [tensor]
-    for name, (value, datatype, dtype) in DEFAULTS.items():
+    given = {**DEFAULTS, **({"scheduler": SCHEDULER} if "scheduler" in changes else {})}
+    for name, (value, datatype, dtype) in given.items():
         tensor = InferInput(name, [1], datatype)
         tensor.set_data_from_numpy(np.array([changes.get(name, value)], dtype))
         inputs.append(tensor)
@@ -61,6 +64,7 @@ def test_gives_the_gateways_pixels(server: Server, size: tuple[int, int]) -> Non
         ({"noise_level": -1}, "noise_level is -1;"),
         ({"guidance_scale": float("nan")}, "guidance_scale is nan; it must be a number"),
         ({"prompt": b"\xff\xfe"}, "must be UTF-8 text"),
+        ({"scheduler": b"Heun"}, "scheduler is Heun; this model has DDIM, EulerDiscrete, PNDM, "),
     ],
 )
 def test_refuses_bad_values(server: Server, change: dict[str, Any], message: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import PNDMScheduler, StableDiffusionUpscalePipeline
+from diffusers import StableDiffusionUpscalePipeline
 from safetensors.torch import load_file, save_file
 
 from export.checkpoint import Checkpoint, Defaults, find_checkpoint, load_checkpoint
@@ -69,27 +69,6 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, folder: Path) -> None:
         load(folder, revision="main")
     with pytest.raises(ExportError, match="without a preprocessor_config"):
         load(folder, safety_checker=str(tmp_path))
-
-
-def test_another_scheduler_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "tiny"
-    write(path)
-    PNDMScheduler().save_pretrained(path / "scheduler")
-    index = json.loads((path / "model_index.json").read_text())
-    index["scheduler"] = ["diffusers", "PNDMScheduler"]
-    (path / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(ExportError, match="PNDMScheduler; denoise steps a DDIMScheduler"):
-        load(path)
-
-
-def test_a_scheduler_with_fewer_timesteps_than_steps_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "tiny"
-    write(path)
-    config = path / "scheduler" / "scheduler_config.json"
-    values = json.loads(config.read_text())
-    config.write_text(json.dumps({**values, "num_train_timesteps": 500}))
-    with pytest.raises(ExportError, match=r"a scheduler of 500 timesteps; .* for 1000 steps"):
-        load(path)
 
 
 def test_weights_that_are_no_safetensors_are_not_read(copy: Path) -> None:

@@ -29,6 +29,7 @@ from export.exactness import Measured
 from export.networks import NETWORKS, Network
 from export.repository import SOURCES, STAGES, export_repository, limit_vae_batches
 from export.triton_config import read_config
+from stages.schedulers import NAMES, read_schedulers
 from stages.schedules import Schedules
 from tests.tiny_pipeline import make_safety_checker
 
@@ -75,13 +76,18 @@ def test_what_the_stages_read_lies_beside_them(repositories: Callable[[str], Pat
     folder = repositories("narrow")
     for stage, names in {
         "encode": {"tokenizer.json"},
-        "denoise": {"schedules.npz", "preview.npy"},
+        "denoise": {"schedules.npz", "schedulers.json", "preview.npy"},
         "decode": {"preprocessor_config.json"},
     }.items():
         found = {path.name for path in (folder / stage / "1").iterdir()}
         assert found - {"__pycache__"} == names | {"model.py", "stages"}
-    schedules = Schedules(folder / "denoise" / "1" / "schedules.npz")
-    assert len(schedules.schedule_of(75)) == 75
+    schedules = Schedules(folder / "denoise" / "1")
+    served = read_schedulers(json.loads((folder / "manifest.json").read_text())["schedulers"])
+    assert served.names == list(NAMES)
+    for scheduler in served.served:
+        schedule = schedules.schedule_of(75, scheduler)
+        assert len(schedule) == scheduler.calls(75)
+        assert schedule.history == scheduler.history
     assert schedules.noise_factors_of(350)[1] > schedules.noise_factors_of(20)[1]
 
 

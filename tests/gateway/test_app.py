@@ -23,11 +23,22 @@ from gateway.triton.client import (
 )
 from gateway.triton.pool import TritonPool
 from gateway.triton.readiness import Readiness
+from stages.schedulers import Scheduler, Schedulers
 from tests.photographs import file_of, photograph
 
 IMAGE = file_of(photograph("cat", 8, 8))
 PREVIEW = np.zeros((16, 16, 3), np.uint8)
-MODEL = ServedModel("model", 75, 9.0, 20, 350, has_safety_checker=False, prompt_has_effect=True)
+SCHEDULERS = Schedulers((Scheduler("EulerDiscrete"), Scheduler("PNDM", history=3, extra_calls=1)))
+MODEL = ServedModel(
+    "model",
+    75,
+    9.0,
+    20,
+    350,
+    has_safety_checker=False,
+    prompt_has_effect=True,
+    schedulers=SCHEDULERS,
+)
 
 
 class FakeTriton:

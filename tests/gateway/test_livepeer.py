@@ -17,6 +17,7 @@ FULL_SIZE = Model(
     max_noise_level=350,
     has_safety_checker=True,
     prompt_has_effect=True,
+    schedulers=["DDIM"],
     input_formats=["jpeg", "png", "webp", "gif", "bmp", "tiff"],
     max_input_pixels=1024 * 1024,
     max_fit_pixels=25_000_000,

@@ -19,7 +19,9 @@ from stages.errors import (
     error_of,
 )
 from stages.limits import SCALE
+from stages.schedulers import DDIM, Schedulers, schedulers_text
 from tests.model_repository.models import load_model
+from tests.stages.schedules_file import swapped
 from tests.stages.test_loop import UNet, make_loop, zeros
 from tests.stages.triton_stand_in import (
     InferenceRequest,
@@ -216,10 +218,11 @@ def denoise(monkeypatch: pytest.MonkeyPatch, unet: UNet = zeros, **changes: Any)
     model = load_model("denoise", monkeypatch).TritonPythonModel()
     model.max_noise_level, model.has_safety_checker, model.preview = 350, False, None
     model.max_tile = 160
+    model.schedulers = Schedulers((DDIM, swapped("EulerDiscrete")[0]))
     model.loop = make_loop(unet)
     request = TritonRequest({**INPUTS, **changes})
     assert model.execute([request]) is None
-    for _ in range(2):
+    while model.loop.active_count + model.loop.waiting_count:
         model.loop.run_round()
     assert [last for _, last in request.sender.sent][-1:] == [True]
     return [response for response, _ in request.sender.sent]
@@ -236,11 +239,21 @@ def test_denoise_answers_with_latents_and_what_decode_needs(
     assert last is None
 
 
+def test_denoise_steps_with_the_scheduler_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, empty, other = (
+        denoise(monkeypatch, **named)[0].arrays["latents"]
+        for named in ({}, {"scheduler": [b""]}, {"scheduler": [b"EulerDiscrete"]})
+    )
+    assert np.array_equal(own, empty)
+    assert not np.allclose(own, other)
+
+
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
         ({"safety_check": [True]}, NoSafetyChecker),
         ({"noise_level": [351]}, InvalidRequest),
+        ({"scheduler": [b"Heun"]}, InvalidRequest),
         ({"image": np.zeros((3000, 3000, 3), np.uint8)}, ImageTooLarge),
     ],
 )
@@ -273,6 +286,7 @@ def test_a_plan_bounds_the_tiles_of_both_stages(monkeypatch: pytest.MonkeyPatch)
     """The stages do not start with larger ones."""
     parameters = {"vae_batch_size": "4", "safety_checker": "none", "max_noise_level": "350"}
     parameters |= {"max_tile": "160", "device": "cpu", "unet": "denoise", "cuda_graphs": "auto"}
+    parameters["schedulers"] = schedulers_text([DDIM])
     config = {
         "parameters": {key: {"string_value": value} for key, value in parameters.items()},
         "input": [{"name": "prompt_embeds", "dims": [77, 6]}],

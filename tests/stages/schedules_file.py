@@ -1,4 +1,4 @@
-"""The numbers of a scheduler as the export writes them, made once for all tests."""
+"""The numbers of schedulers as the export writes them, made once for all tests."""
 
 import tempfile
 from functools import cache
@@ -7,7 +7,9 @@ from typing import Any
 
 from diffusers import DDIMScheduler, DDPMScheduler
 
+from export.schedulers import described, made_of, name_of
 from export.schedules import write_schedules
+from stages.schedulers import Scheduler
 from stages.schedules import Schedules
 from tests.tiny_pipeline import BETAS
 
@@ -22,8 +24,19 @@ CONFIG: dict[str, Any] = {
 
 @cache
 def schedules_of(**changes: Any) -> Schedules:
-    """As the denoise stage reads them; changes: of the scheduler's configuration."""
+    """DDIM's as the denoise stage reads them; changes: of the scheduler's configuration."""
+    return written(DDIMScheduler(**{**CONFIG, **changes}))
+
+
+@cache
+def swapped(name: str) -> tuple[Scheduler, Schedules]:
+    """Another scheduler of the same configuration, and its numbers."""
+    scheduler = made_of(DDIMScheduler(**CONFIG), name)
+    return described(scheduler), written(scheduler)
+
+
+def written(scheduler: Any) -> Schedules:
+    """What an export with this scheduler alone has."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "schedules.npz")
-        write_schedules(DDIMScheduler(**{**CONFIG, **changes}), DDPMScheduler(**BETAS), path)
-        return Schedules(path)
+        write_schedules({name_of(scheduler): scheduler}, DDPMScheduler(**BETAS), Path(folder))
+        return Schedules(Path(folder))

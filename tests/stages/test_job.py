@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler
 from diffusers.image_processor import VaeImageProcessor
 
+from export.schedulers import made_of
 from stages.errors import InvalidRequest
 from stages.job import Job, preprocess, thinned
 from stages.request import Progress, Request
+from stages.schedulers import Scheduler
 from stages.tiles import MAX_TILE
 from tests.photographs import photograph
-from tests.stages.schedules_file import schedules_of
+from tests.stages.schedules_file import CONFIG, schedules_of, swapped
 from tests.tiny_pipeline import BETAS
 
 CPU = torch.device("cpu")
@@ -67,9 +69,10 @@ def request(**changes: Any) -> Request:
 
 
 def start(job: Job, device: torch.device = CPU) -> None:
-    schedules = schedules_of()
+    scheduler = job.request.scheduler
+    schedules = schedules_of() if scheduler.name == "DDIM" else swapped(scheduler.name)[1]
     job.start(
-        schedules.schedule_of(job.request.num_inference_steps),
+        schedules.schedule_of(job.request.num_inference_steps, scheduler),
         schedules.noise_factors_of(job.request.noise_level),
         device,
     )
@@ -103,6 +106,33 @@ def test_noise_is_drawn_in_the_order_of_diffusers() -> None:
     expected = DDPMScheduler(**BETAS).add_noise(image, noise, torch.tensor([20]))
     assert torch.equal(job().latents, latents)
     assert torch.equal(job().image, expected)
+
+
+@pytest.mark.parametrize("name", ["EulerDiscrete", "UniPCMultistep"])
+def test_the_first_latents_are_scaled_as_by_diffusers(name: str) -> None:
+    scheduler = made_of(DDIMScheduler(**CONFIG), name)
+    scheduler.set_timesteps(4)
+    plain, scaled = job(), job(scheduler=swapped(name)[0])
+    noise = plain.latents * scheduler.init_noise_sigma
+    expected = scheduler.scale_model_input(noise, scheduler.timesteps[0])
+    torch.testing.assert_close(scaled.latents, expected, rtol=1e-6, atol=1e-6)
+    assert torch.equal(scaled.image, plain.image)
+
+
+def test_a_scheduler_of_more_calls_takes_them() -> None:
+    scheduler, _ = swapped("PNDM")
+    assert (scheduler.history, scheduler.extra_calls) == (3, 1)
+    it = job(scheduler=scheduler, num_inference_steps=3)
+    assert it.progress == (0, 4)
+    while not it.is_finished:
+        it.add_prediction(it.request.tiles[0], torch.zeros(1, 4, 16, 24))
+        it.take_step(it.latents)
+    assert it.progress == (4, 4)
+
+
+def test_memory_is_planned_for_what_a_scheduler_looks_back_on() -> None:
+    ddim, pndm = request(), request(scheduler=Scheduler("PNDM", history=4, extra_calls=1))
+    assert pndm.memory_bytes - ddim.memory_bytes == 4 * 48 * 16 * 24
 
 
 def test_the_latents_are_where_the_engine_is() -> None:

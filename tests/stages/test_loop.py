@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from stages.admission import Admission
-from stages.errors import Cancelled, DeadlineExceeded, OutOfMemory
+from stages.errors import Cancelled, DeadlineExceeded, InvalidRequest, OutOfMemory
 from stages.job import Job
 from stages.loop import LOOK_INTERVAL_S, MAX_UNSENT, DenoiseLoop
 from stages.request import Request
 from tests.server import wait_until
+from tests.stages.schedules_file import swapped
 from tests.stages.test_job import FakeCaller, request, start
 
 UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
@@ -98,6 +99,35 @@ def test_jobs_share_calls_and_leave_when_they_are_done() -> None:
     assert joined.answered.is_set()
     assert loop.counts.completed == 3
     assert (loop.active_count, loop.waiting_count) == (0, 0)
+
+
+def test_jobs_of_other_schedulers_share_calls_and_leave_when_they_are_done() -> None:
+    loop = make_loop()
+    long = submit(loop, num_inference_steps=75)
+    short = submit(loop, num_inference_steps=20, scheduler=swapped("DPMSolverMultistep")[0])
+    more = submit(loop, num_inference_steps=20, scheduler=swapped("PNDM")[0])
+    for _ in range(20):
+        loop.run_round()
+    assert short.answered.is_set()
+    assert not more.answered.is_set(), "its schedule has a call more"
+    loop.run_round()
+    assert more.answered.is_set()
+    while not long.answered.is_set():
+        loop.run_round()
+    assert (loop.counts.unet_calls, loop.counts.unet_rows) == (75, 2 * (75 + 20 + 21))
+    assert more.reports[-1] == (21, 21)
+
+
+def test_a_number_of_steps_that_a_scheduler_cannot_make_fails_its_job_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = make_loop()
+    bad = submit(loop, num_inference_steps=1000, scheduler=swapped("PNDM")[0])
+    good = submit(loop, num_inference_steps=1)
+    loop.run_round()
+    assert isinstance(bad.answer, InvalidRequest)
+    assert isinstance(good.answer, torch.Tensor)
+    assert not caplog.records, "that is the caller's error, not one of ours"
 
 
 def test_other_sizes_get_calls_of_their_own() -> None:

@@ -5,11 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
+from export.schedulers import made_of
 from stages.job import Job
 from stages.prediction import predict
+from stages.schedulers import NAMES
 from tests.photographs import photograph
+from tests.stages.schedules_file import CONFIG, swapped
 from tests.stages.test_job import FakeCaller, job, request, start
 
 Inputs = dict[str, torch.Tensor]
@@ -50,7 +54,7 @@ def test_a_step_is_guidance_and_the_schedulers_factors() -> None:
     predict(unet, [(it, it.request.tiles[0])])
     text, uncond = torch.split(unet(unet.calls[0]), 1)
     noise_pred = uncond + 3.0 * (text - uncond)
-    a, b = it.schedule.factors[:2, 0].tolist()
+    a, b = it.schedule.factors[:, 0, 0].tolist()
     assert torch.equal(it.latents, a * before + b * noise_pred)
     assert it.steps_done == 1
 
@@ -61,6 +65,11 @@ COMPANY: list[dict[str, Any]] = [
     {"guidance_scale": 1.0, "seed": 3, "num_inference_steps": 9},
     {"guidance_scale": 4.0, "seed": 4, "num_inference_steps": 7},
 ]
+# Of every history and order, beside each other.
+SCHEDULED = [
+    {"scheduler": swapped(name)[0], "seed": seed, "num_inference_steps": 5 + seed}
+    for seed, name in enumerate(NAMES)
+]
 
 
 def finish(jobs: list[Job]) -> list[torch.Tensor]:
@@ -70,18 +79,48 @@ def finish(jobs: list[Job]) -> list[torch.Tensor]:
     return [it.latents for it in jobs]
 
 
-def test_company_changes_no_bit() -> None:
-    together = finish([job(**changes) for changes in COMPANY])
-    alone = [finish([job(**changes)])[0] for changes in COMPANY]
+@pytest.mark.parametrize("company", [COMPANY, SCHEDULED + COMPANY], ids=["DDIM", "all"])
+def test_company_changes_no_bit(company: list[dict[str, Any]]) -> None:
+    together = finish([job(**changes) for changes in company])
+    alone = [finish([job(**changes)])[0] for changes in company]
     assert all(torch.equal(*pair) for pair in zip(together, alone, strict=True))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_latents_are_those_of_diffusers_scheduler(name: str) -> None:
+    """In a loop as that of its pipelines, with the scheduler itself."""
+    scheduler = made_of(DDIMScheduler(**CONFIG), name)
+    it, unet = job(scheduler=swapped(name)[0], num_inference_steps=12, guidance_scale=1.0), UNet()
+    scheduler.set_timesteps(12)
+    latents = job().latents * scheduler.init_noise_sigma
+    for timestep in scheduler.timesteps:
+        sample = scheduler.scale_model_input(latents, timestep)
+        predict(unet, [(it, it.request.tiles[0])])
+        inputs = {**unet.calls[-1], "sample": torch.cat([sample, it.image], dim=1)}
+        assert inputs["timestep"].tolist() == [[float(timestep)]]
+        latents = scheduler.step(UNet()(inputs), timestep, latents, return_dict=False)[0]
+    assert it.is_finished
+    torch.testing.assert_close(it.latents, latents, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("guidance_scale", [1.0, 9.0])
-def test_tiles_share_calls_with_an_image_of_their_size(guidance_scale: float) -> None:
+@pytest.mark.parametrize("names", [("DDIM", "DDIM"), ("PNDM", "DPMSolverMultistep")])
+def test_tiles_share_calls_with_an_image_of_their_size(
+    guidance_scale: float, names: tuple[str, str]
+) -> None:
     images = [np.asarray(photograph("cat", 240, 100)), np.asarray(photograph("cat", 128, 100))]
 
     def jobs() -> list[Job]:
-        return [job(image=image, guidance_scale=guidance_scale, seed=9) for image in images]
+        return [
+            job(
+                image=image,
+                guidance_scale=guidance_scale,
+                seed=9,
+                scheduler=swapped(name)[0],
+                num_inference_steps=6,
+            )
+            for image, name in zip(images, names, strict=True)
+        ]
 
     together = finish(jobs())
     alone = [finish([it])[0] for it in jobs()]
@@ -104,11 +143,15 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def operations(**changes: Any) -> list[str]:
-    """Of a step's calls on a device, without the UNet, for each number of jobs of one kind."""
+def operations(*schedulers: str, **changes: Any) -> list[str]:
+    """Of a step's calls on a device, without the UNet, for each number of jobs of these kinds."""
     names: list[list[str]] = []
     for count in (1, 2, 8):
-        jobs = [Job(request(seed=seed, **changes), FakeCaller()) for seed in range(count)]
+        jobs = [
+            Job(request(seed=seed, scheduler=swapped(name)[0], **changes), FakeCaller())
+            for seed in range(count)
+            for name in schedulers or ("DDIM",)
+        ]
         for it in jobs:
             start(it, torch.device("meta"))
         with Operations() as counted:
@@ -132,6 +175,16 @@ def test_a_step_is_ten_operations_whatever_the_number_of_jobs(guidance_scale: fl
     found = operations(guidance_scale=guidance_scale)
     assert len(found) <= 10
     assert set(found) <= {"cat", "sub", "mul_", "add", "mul", "add_"}, "no copy to the device"
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 9.0])
+@pytest.mark.parametrize("schedulers", [("DPMSolverMultistep",), NAMES], ids=["DPM", "all"])
+def test_looking_back_adds_two_operations_and_no_copy(
+    guidance_scale: float, schedulers: tuple[str, ...]
+) -> None:
+    plain = operations(guidance_scale=guidance_scale)
+    found = operations(*schedulers, guidance_scale=guidance_scale)
+    assert sorted(found) == sorted([*plain, "cat", "add_"])
 
 
 def test_a_tile_adds_one_operation_and_no_copy() -> None:

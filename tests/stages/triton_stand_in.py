@@ -194,7 +194,9 @@ def fill(module: Any) -> None:
         MetricFamily,
     ):
         setattr(module, stand_in.__name__, stand_in)
-    module.get_input_tensor_by_name = lambda request, name: Tensor(name, request[name])
+    module.get_input_tensor_by_name = lambda request, name: (
+        Tensor(name, request[name]) if name in request else None
+    )
     module.get_output_tensor_by_name = lambda response, name: Tensor(
         name, response.arrays[name], response.on_device
     )

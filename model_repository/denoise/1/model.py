@@ -19,6 +19,7 @@ from stages.job import Job
 from stages.loop import DenoiseLoop
 from stages.preview import Preview
 from stages.request import Request
+from stages.schedulers import Schedulers, read_schedulers
 from stages.schedules import Schedules
 from stages.tiles import refuse_past_plan
 from stages.triton_caller import TritonCaller
@@ -36,7 +37,8 @@ class TritonPythonModel:
         self.max_noise_level = int(parameters["max_noise_level"])
         self.has_safety_checker = parameters["safety_checker"] != "none"
         folder = Path(__file__).parent
-        schedules = Schedules(folder / "schedules.npz")
+        self.schedulers = read_schedulers(parameters["schedulers"])
+        schedules = Schedules(folder)
         wanted = read_device(parameters["device"])
         unet_folder = folder.parents[1] / "unet" / "1"
         unet = load_unet(unet_folder, wanted, parameters["unet"], parameters["cuda_graphs"])
@@ -46,7 +48,7 @@ class TritonPythonModel:
 
         def start_job(job: Job) -> None:
             job.start(
-                schedules.schedule_of(job.request.num_inference_steps),
+                schedules.schedule_of(job.request.num_inference_steps, job.request.scheduler),
                 schedules.noise_factors_of(job.request.noise_level),
                 unet.device,  # the latents stay where the engine wants them
             )
@@ -74,7 +76,7 @@ class TritonPythonModel:
         for triton_request in requests:
             caller = TritonCaller(triton_request, self.preview)
             try:
-                request = read_request(triton_request, self.max_tile)
+                request = read_request(triton_request, self.max_tile, self.schedulers)
                 request.validate(self.max_noise_level)
                 if request.safety_check and not self.has_safety_checker:
                     raise NoSafetyChecker
@@ -95,16 +97,19 @@ def read_memory_budget(default: str) -> int:
     return int(value)
 
 
-def read_request(triton_request: Any, max_tile: int) -> Request:
+def read_request(triton_request: Any, max_tile: int, schedulers: Schedulers) -> Request:
     """Copy the inputs out of Triton's memory, which is gone when execute returns.
 
-    The parameter "preview_every" is of a request that wants progress.
+    The parameter "preview_every" is of a request that wants progress. Raises InvalidRequest for a
+    scheduler that there is not.
     """
     parameters = json.loads(triton_request.parameters())
 
     def tensor(name: str) -> Any:
         return pb_utils.get_input_tensor_by_name(triton_request, name).as_numpy()
 
+    scheduler = pb_utils.get_input_tensor_by_name(triton_request, "scheduler")  # None: not given
+    name = "" if scheduler is None else scheduler.as_numpy()[0].decode("utf-8", "replace")
     return Request(
         image=np.array(tensor("image")),
         prompt_embeds=np.array(tensor("prompt_embeds")),
@@ -114,6 +119,7 @@ def read_request(triton_request: Any, max_tile: int) -> Request:
         guidance_scale=float(tensor("guidance_scale")[0]),
         noise_level=int(tensor("noise_level")[0]),
         safety_check=bool(tensor("safety_check")[0]),
+        scheduler=schedulers.named(name),
         preview_every=int(parameters.get("preview_every", 0)),
         max_tile=max_tile,
     )

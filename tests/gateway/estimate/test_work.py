@@ -1,9 +1,12 @@
 """The law of the work against what the stages make of a request."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.estimate.work import Work
 from stages.request import Request
+from stages.schedulers import Scheduler
 
 SIDES = [1, 7, 8, 64, 120, 128, 129, 136, 240, 241, 256, 512, 1000, 1024, 4096]
 
@@ -29,6 +32,18 @@ def test_it_is_what_denoise_does(width: int, height: int) -> None:
 @pytest.mark.parametrize(("guidance_scale", "rows"), [(0, 5), (1, 5), (1.01, 10), (9, 10)])
 def test_guidance_doubles_the_rows(guidance_scale: float, rows: int) -> None:
     assert Work(64, 64, 5, guidance_scale).unet_rows == rows
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_a_scheduler_may_take_calls_and_memory_of_its_own(steps: int) -> None:
+    plain = Work(256, 64, steps, 1.0)
+    work = replace(plain, scheduler=Scheduler("PNDM", history=3, extra_calls=1))
+    calls = work.scheduler.calls(steps)
+    assert calls == (1 if steps == 1 else steps + 1)
+    assert work.unet_rows == calls * work.tiles
+    of_stage = request(work)
+    assert of_stage.unet_calls == calls
+    assert of_stage.memory_bytes == request(plain).memory_bytes + 3 * 48 * 256 * 64
 
 
 def test_a_size_that_no_machine_has_memory_for_takes_none() -> None:

@@ -133,6 +133,22 @@ def test_a_server_that_is_full_says_so() -> None:
     run(use, max_in_progress=1, max_waiting=0)
 
 
+def test_a_scheduler_counts_as_it_steps() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        plain, other = [
+            await estimate(client, num_inference_steps=20, **named)
+            for named in ({}, {"scheduler": "PNDM"})
+        ]
+        assert 20 * other["unet_rows"] == 21 * plain["unet_rows"]
+        assert other["memory_bytes"] > plain["memory_bytes"]
+        answer = await client.post("/estimate", json={**SMALL, "scheduler": "Heun"})
+        assert answer.status_code == 400
+        assert "this model has EulerDiscrete, PNDM." in answer.json()["detail"]["msg"]
+
+    run(use)
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [

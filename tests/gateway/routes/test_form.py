@@ -29,6 +29,13 @@ def test_zero_is_not_left_out() -> None:
     assert (inputs.seed, inputs.guidance_scale, inputs.noise_level) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("name", ["", "EulerDiscrete", "PNDM"])
+def test_a_scheduler_is_one_of_the_models(name: str) -> None:
+    inputs = UpscaleFields(prompt="x", scheduler=name).inputs(IMAGE, MODEL)
+    assert inputs.scheduler == MODEL.schedulers.named(name)
+    assert inputs.scheduler_name == name
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -39,6 +46,7 @@ def test_zero_is_not_left_out() -> None:
         ({"scale": 2, "width": 9}, "Send scale, or width and height"),
         ({"scale": 2, "height": 9}, "Send scale, or width and height"),
         ({"noise_level": 351}, "noise_level is 351; at most 350 is allowed."),
+        ({"scheduler": "DDIM"}, "scheduler is DDIM; this model has EulerDiscrete, PNDM."),
     ],
 )
 def test_what_the_model_cannot_do_is_refused(fields: dict[str, Any], message: str) -> None:

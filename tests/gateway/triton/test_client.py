@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import UnknownModel
 from gateway.triton.client import ServedModel, TritonClient
+from stages.schedulers import Scheduler, schedulers_text
 
 PARAMETERS = {
     "model_id": "x/y",
@@ -59,6 +60,13 @@ def test_a_repository_of_another_version_is_said_to_be() -> None:
 
     with pytest.raises(UnknownModel, match=r"at triton:8001 .* gives no image. Export it again"):
         asyncio.run(main())
+
+
+def test_a_repository_of_before_there_were_schedulers_has_ddim() -> None:
+    assert served_model(PARAMETERS).schedulers.names == ["DDIM"]
+    served = [Scheduler("EulerDiscrete"), Scheduler("PNDM", history=3, extra_calls=1)]
+    text = schedulers_text(served)
+    assert served_model(PARAMETERS | {"schedulers": text}).schedulers.served == tuple(served)
 
 
 @pytest.mark.parametrize(
