@@ -10,7 +10,7 @@ import numpy as np
 
 from embedded.triton import Triton
 from gateway.errors import TritonFailed
-from gateway.triton.client import Progress, ServedModel, TritonClient, UpscaleInputs
+from gateway.triton.client import Decoding, Progress, ServedModel, TritonClient, UpscaleInputs
 
 STEPS = 3
 MODEL = ServedModel("narrow", 75, 1.0, 20, 350, has_safety_checker=False, prompt_has_effect=False)
@@ -29,8 +29,8 @@ async def make_pictures(url: str, count: int) -> None:
     for number in range(count):
         stop = asyncio.Event()
 
-        def on_progress(progress: Progress, stop: asyncio.Event = stop) -> None:
-            if progress.step == 1:
+        def on_progress(progress: Progress | Decoding, stop: asyncio.Event = stop) -> None:
+            if isinstance(progress, Progress) and progress.step == 1:
                 stop.set()
 
         goes_away = number % 4 == 0

@@ -240,10 +240,8 @@ def test_denoise_answers_with_latents_and_what_decode_needs(
 
 
 def test_denoise_steps_with_the_scheduler_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    own, empty, other = (
-        denoise(monkeypatch, **named)[0].arrays["latents"]
-        for named in ({}, {"scheduler": [b""]}, {"scheduler": [b"EulerDiscrete"]})
-    )
+    named: list[dict[str, Any]] = [{}, {"scheduler": [b""]}, {"scheduler": [b"EulerDiscrete"]}]
+    own, empty, other = (denoise(monkeypatch, **name)[0].arrays["latents"] for name in named)
     assert np.array_equal(own, empty)
     assert not np.allclose(own, other)
 

@@ -54,7 +54,7 @@ def test_a_repository_of_another_version_is_said_to_be() -> None:
     async def main() -> None:
         client = TritonClient("triton:8001")
         try:
-            await client._decode(Latents())
+            await client._decode(Latents(), None)
         finally:
             await client.close()
 
