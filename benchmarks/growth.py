@@ -1,6 +1,6 @@
 """`upscale bench growth`: how time and memory grow with size, steps and requests at once.
 
-The law is README's "Large images": work is the rows of the UNet times the pixels of a tile, and the
+The law is docs/large-images.md's: work is the rows of the UNet times the pixels of a tile, and the
 decoder works in the same tiles; so seconds are a + b * work. Memory is a + b * pixels, and a + b *
 requests. a and b are fitted, so that what does not follow the law stands beside the line.
 """
@@ -172,7 +172,7 @@ def report(results: Sequence[Result], plots: Path) -> str:
         parts += [f"With {result.series.name}:", table(head, cells(result))]
     return section(
         "How cost grows",
-        "Each line is one case, sent once, without guidance. The laws (README, Large images): UNet"
+        "Each line is one case, sent once, without guidance. The laws (docs/large-images.md): UNet"
         " rows are requests x steps x tiles; seconds are a + b x rows x pixels of a tile; the peak"
         " of memory above the fresh server is a + b x pixels of all images. a and b are fitted to"
         " the column.",

@@ -70,11 +70,25 @@ def test_variables_of_compose_commands_are_read() -> None:
                 assert name == "COMPOSE_PROFILES" or f"${{{name}}}" in compose, name
 
 
+def headings(doc: Path) -> set[str]:
+    """As GitHub makes anchors of them."""
+    found = re.findall(r"^#+ (.+)$", doc.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize(
+    "doc", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda path: path.name
+)
+def test_links_lead_somewhere(doc: Path) -> None:
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", doc.read_text()):
+        target = doc.parent / link if link else doc
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), f"{link}#{anchor}"
+
+
 @pytest.mark.parametrize("doc", DOCS, ids=lambda path: path.name)
-def test_files_and_links_exist(doc: Path) -> None:
+def test_files_exist(doc: Path) -> None:
     text = doc.read_text()
-    for link in re.findall(r"\]\(([^)#]+\.md)", text):
-        assert (doc.parent / link).exists(), link
     for path in re.findall(r"`((?:docker|charts|benchmarks|tests)/[\w./-]+)`", text):
         is_yours = f"/{path}" in (ROOT / ".gitignore").read_text().splitlines()
         assert is_yours or (ROOT / path).exists(), path

@@ -6,7 +6,7 @@ import pytest
 from gateway.settings import ConfigurationError, Settings
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+SETTINGS = ROOT / "docs" / "settings.md"
 DENOISE = ROOT / "model_repository" / "denoise" / "config.pbtxt"
 # obstore reads the variables of AWS; ai-runner's are named because they are not read.
 OF_OTHERS = {
@@ -64,8 +64,8 @@ def test_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sesame" not in repr(Settings.from_environment())
 
 
-def test_the_readme_has_every_setting_its_default_and_no_other() -> None:
-    table = README.read_text().split("\n## Settings\n")[1].split("\n## ")[0]
+def test_the_document_has_every_setting_its_default_and_no_other() -> None:
+    table = SETTINGS.read_text().split("\n## Variables\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \| (.+) \|$", table, re.MULTILINE)
     documented = {name: default.strip() for name, default, _ in rows}
     expected = {name.upper(): shown(field.default) for name, field in Settings.model_fields.items()}
@@ -94,7 +94,7 @@ def test_settings_that_documents_name_exist() -> None:
         *ROOT.glob("docker/**/*"),
     ]
     code = "".join(path.read_text() for path in files if path.is_file())
-    for document in (README, *ROOT.glob("docs/*.md")):
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
         for name in re.findall(r"\b[A-Z]+(?:_[A-Z0-9]+)+\b", document.read_text()):
             is_setting = name.lower() in Settings.model_fields
             assert is_setting or name in code or name in OF_OTHERS, f"{document}: {name}"

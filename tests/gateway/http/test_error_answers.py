@@ -22,7 +22,7 @@ from gateway.errors import (
 )
 from gateway.http.error_answers import STATUSES, ErrorAnswers, ErrorProfile
 
-README = Path(__file__).parents[3] / "README.md"
+API = Path(__file__).parents[3] / "docs" / "api.md"
 INVALID_FIELD = "a form field is missing or of the wrong type"  # FastAPI's own 422
 TOO_LARGE = "an image of too many pixels, a body of too many bytes"
 BUSY = 'busy; the message contains "insufficient capacity", `Retry-After` is set'
@@ -74,7 +74,7 @@ def test_only_plain_faults_of_ours_fall_through_to_the_last_row() -> None:
 
 
 def test_the_readme_has_the_statuses_of_both_profiles() -> None:
-    table = README.read_text().split("\n## Statuses\n")[1].split("\n## ")[0]
+    table = API.read_text().split("\n## Statuses\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (.+) \| (\d+) \| (\d+) \|$", table, re.MULTILINE)
     documented = {(what, int(livepeer), int(http)) for what, livepeer, http in rows}
     expected = {(ROWS[kind], *statuses) for kind, statuses in STATUSES.items()}
