@@ -75,10 +75,7 @@ def export(
     check: Check = False,
 ) -> None:
     """Turn a diffusers checkpoint into a Triton model repository."""
-    if check == (output is not None):
-        raise typer.BadParameter("name --output, or --check, which writes nothing.")
-    if output is not None:
-        refuse_output(output)
+    refuse_output(output, check)
     from export.building import ending_by_exception
     from export.errors import ExportError
     from export.quiet import quiet_libraries
@@ -102,9 +99,8 @@ def export(
             choices = choose_engines(
                 networks_of(checkpoint), engine or [], precision or [], has_gpu()
             )
-            for told in (*scheduler_lines(checkpoint), warning(choices, has_gpu())):
-                if told:
-                    console.print(told, markup=False)
+            for told in filter(None, (*scheduler_lines(checkpoint), warning(choices, has_gpu()))):
+                console.print(told, markup=False)
             if output is not None:
                 refuse_too_little_room(needs(checkpoint, output, choices))
             download_weights(checkpoint)
@@ -126,8 +122,12 @@ def export(
     )
 
 
-def refuse_output(output: Path) -> None:
-    """End where the folder is there already: before the seconds that the imports take."""
+def refuse_output(output: Path | None, check: bool) -> None:
+    """End where the folder is there already, or for none: before the seconds of the imports."""
+    if check == (output is not None):
+        raise typer.BadParameter("name --output, or --check, which writes nothing.")
+    if output is None:
+        return
     from export.building import refuse_existing
     from export.errors import ExportError
 

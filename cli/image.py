@@ -1,14 +1,20 @@
 """`upscale image`: files and folders of images through a running server."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from cli.console import console, fail, tell
 from client.files import OutputFormat
+
+if TYPE_CHECKING:
+    from client.api import Form
+    from client.server import Server
 
 Source = Annotated[
     list[Path],
@@ -128,50 +134,66 @@ def image(
     done, 1 when an image failed or the server cannot be used, 2 for wrong usage, 130 after Ctrl-C.
     """
     from client.api import Form
+    from client.server import Server
+
+    form = Form(
+        prompt, negative_prompt, seed, steps, guidance_scale, noise_level, safety_check, model_id
+    )
+    form = replace(form, color_fix=color_fix, scheduler=scheduler, scale=scale, width=width)
+    form = replace(form, height=height, background=background, fit=fit or None)
+    _upscale(
+        source,
+        output,
+        replace(form, output_format=output_format),
+        partial(Server, url, token, timeout),
+        concurrency=concurrency,
+        retries=retries,
+        overwrite=overwrite,
+        is_quiet=quiet,
+        is_json=as_json,
+    )
+
+
+def _upscale(
+    sources: Sequence[Path],
+    output: Path | None,
+    form: "Form",
+    server_of: Callable[[], "Server"],
+    *,
+    concurrency: int,
+    retries: int,
+    overwrite: bool,
+    is_quiet: bool,
+    is_json: bool,
+) -> NoReturn:
+    """Do it all, and end with the status."""
     from client.display import Display
     from client.errors import UsageError
     from client.files import STANDARD, Job, make_folders, plan
     from client.forecast import forecast
     from client.run import Report, Runner
-    from client.server import Server
 
-    form = Form(
-        prompt,
-        negative_prompt,
-        seed,
-        steps,
-        guidance_scale,
-        noise_level,
-        safety_check,
-        model_id,
-        color_fix=color_fix,
-        scale=scale,
-        width=width,
-        height=height,
-        background=background,
-        fit=fit or None,
-        scheduler=scheduler,
-    )
-    report = Report(is_json=as_json)
+    report = Report(is_json=is_json)
     jobs: list[Job] = []
+    is_told = not (is_quiet or is_json)
 
     async def upscale() -> None:
-        async with Server(url, token, timeout) as server:
-            if not (quiet or as_json) and (told := await forecast(server, form, jobs, overwrite)):
+        async with server_of() as server:
+            if is_told and (told := await forecast(server, form, jobs, overwrite)):
                 console.print(told, markup=False)
-            with Display(console, len(jobs), quiet) as display:
+            with Display(console, len(jobs), is_quiet) as display:
                 runner = Runner(server, form, display, concurrency, retries, overwrite)
                 await runner.run(jobs, report)
 
     def run() -> None:
-        jobs.extend(plan(source, output, output_format))
-        if as_json and jobs[0].output == STANDARD:
+        jobs.extend(plan(sources, output, form.output_format))
+        if is_json and jobs[0].output == STANDARD:
             raise UsageError("--json and a picture cannot both go to standard output.")
         make_folders(jobs)
         asyncio.run(upscale())
 
     status = _status_of(run)
-    if jobs and not (quiet or as_json):
+    if jobs and is_told:
         console.print(report.summary(len(jobs)), markup=False)
     raise typer.Exit(status or int(bool(report.failed)))
 

@@ -19,7 +19,8 @@ from doctor.apart import Failed, apart
 from doctor.device import visible_devices
 from doctor.finding import Finding, good, unchecked, wrong
 from gateway.errors import TritonFailed, TritonRefused
-from gateway.triton.client import ServedModel, TritonClient, UpscaleInputs
+from gateway.triton.client import TritonClient, UpscaleInputs
+from gateway.triton.served_model import ServedModel
 from stages.machine import MANIFEST, is_verified_on_cpu
 
 SUBJECT = "picture"

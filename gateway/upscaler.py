@@ -38,8 +38,9 @@ from gateway.settings import Settings
 from gateway.telemetry.durations import timed, when_timed
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.notes import note
-from gateway.triton.client import OnProgress, ServedModel, Upscaled, UpscaleInputs
+from gateway.triton.client import OnProgress, Upscaled, UpscaleInputs
 from gateway.triton.pool import TritonPool
+from gateway.triton.served_model import ServedModel
 from stages.limits import SCALE
 from stages.soundness import distance
 

@@ -9,7 +9,7 @@ from gateway.estimate.work import Work
 from gateway.images.read import check_size as check_pixels
 from gateway.images.write import OutputFormat, check_size
 from gateway.settings import Settings
-from gateway.triton.client import DenoiseLimits
+from gateway.triton.served_model import DenoiseLimits
 from stages.admission import Admission
 from stages.errors import StageError
 

@@ -36,8 +36,8 @@ from gateway.routes.form import (
 )
 from gateway.schemas import Estimate, HTTPError
 from gateway.settings import Settings
-from gateway.triton.client import DenoiseLimits
 from gateway.triton.pool import TritonPool
+from gateway.triton.served_model import DenoiseLimits
 from stages.errors import StageError
 from stages.limits import DEFAULT_INFERENCE_STEPS
 

@@ -17,7 +17,8 @@ from gateway.http.json_body import fields_of_json, validated
 from gateway.images.color_fix import ColorFix
 from gateway.images.write import OutputFormat
 from gateway.settings import SafetyCheck
-from gateway.triton.client import ServedModel, UpscaleInputs
+from gateway.triton.client import UpscaleInputs
+from gateway.triton.served_model import ServedModel
 from stages.errors import NoSafetyChecker, StageError
 from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS, SCALE
 from stages.schedulers import NAMES as SCHEDULERS

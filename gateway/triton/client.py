@@ -17,7 +17,8 @@ from gateway.images.color_fix import ColorFix
 from gateway.telemetry.durations import timed
 from gateway.telemetry.traces import trace_headers
 from gateway.triton.errors import translated
-from stages.schedulers import DDIM, Scheduler, Schedulers, read_schedulers
+from gateway.triton.served_model import DenoiseLimits, ServedModel, served_model_of
+from stages.schedulers import DDIM, Scheduler
 from stages.tiles import MAX_TILE
 
 CHANNEL_OPTIONS = [
@@ -26,30 +27,6 @@ CHANNEL_OPTIONS = [
     # A Triton that is started again is to be found soon; by default the pause grows to minutes.
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
-
-ONLY_DDIM = Schedulers((DDIM,))
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """What the export wrote into the configuration of `upscale`."""
-
-    model_id: str
-    num_inference_steps: int
-    guidance_scale: float
-    noise_level: int
-    max_noise_level: int
-    has_safety_checker: bool
-    prompt_has_effect: bool
-    schedulers: Schedulers = ONLY_DDIM
-
-
-@dataclass(frozen=True)
-class DenoiseLimits:
-    """Of the stage denoise. max_active: jobs. prompt_embeds: shape of those of one prompt."""
-
-    max_active: int
-    prompt_embeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -142,7 +119,7 @@ class TritonClient:
             raise translated(error) from error
         values = {key: value.string_value for key, value in response.config.parameters.items()}
         try:
-            return _served_model(values)
+            return served_model_of(values)
         except (KeyError, TypeError, ValueError) as error:
             raise UnknownModel(
                 f"The model `upscale` at {self._url} was not written by `upscale export`, whose"
@@ -315,17 +292,3 @@ def _tensor(name: str, values: Any, dtype: Any) -> InferInput:
     tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
     tensor.set_data_from_numpy(array)
     return tensor
-
-
-def _served_model(values: dict[str, str]) -> ServedModel:
-    return ServedModel(
-        model_id=values["model_id"],
-        num_inference_steps=int(values["num_inference_steps"]),
-        guidance_scale=float(values["guidance_scale"]),
-        noise_level=int(values["noise_level"]),
-        max_noise_level=int(values["max_noise_level"]),
-        has_safety_checker=values["safety_checker"] != "none",
-        # Repositories that were exported before there were such models do not say.
-        prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
-        schedulers=read_schedulers(values["schedulers"]) if "schedulers" in values else ONLY_DDIM,
-    )

@@ -9,16 +9,15 @@ from typing import Any
 from gateway.errors import ModelChanged, NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.tasks import repeat, run_until
 from gateway.triton.client import (
-    DenoiseLimits,
     ModelStatistics,
     OnProgress,
     Progress,
-    ServedModel,
     TritonClient,
     Upscaled,
     UpscaleInputs,
 )
 from gateway.triton.readiness import LOADING, Readiness
+from gateway.triton.served_model import DenoiseLimits, ServedModel
 from stages.tiles import MAX_TILE
 
 RESOLVE_INTERVAL_S = 5.0

@@ -20,7 +20,8 @@ from gateway.errors import (
     UpscaleError,
 )
 from gateway.tasks import repeat
-from gateway.triton.client import Decoding, Progress, ServedModel, TritonClient, UpscaleInputs
+from gateway.triton.client import Decoding, Progress, TritonClient, UpscaleInputs
+from gateway.triton.served_model import ServedModel
 
 POLL_INTERVAL_S = 0.25
 TRIAL_TIMEOUT_S = 60.0

@@ -11,7 +11,8 @@ from doctor import picture
 from doctor.finding import State
 from doctor.picture import compare, look_at_picture, psnr, served_picture
 from gateway.errors import TritonFailed, TritonRefused
-from gateway.triton.client import ServedModel, Upscaled, UpscaleInputs
+from gateway.triton.client import Upscaled, UpscaleInputs
+from gateway.triton.served_model import ServedModel
 from tests.gateway.test_app import MODEL
 
 PICTURE = np.full((4, 4, 3), 100, np.uint8)

@@ -10,7 +10,8 @@ import numpy as np
 
 from embedded.triton import Triton
 from gateway.errors import TritonFailed
-from gateway.triton.client import Decoding, Progress, ServedModel, TritonClient, UpscaleInputs
+from gateway.triton.client import Decoding, Progress, TritonClient, UpscaleInputs
+from gateway.triton.served_model import ServedModel
 
 STEPS = 3
 MODEL = ServedModel("narrow", 75, 1.0, 20, 350, has_safety_checker=False, prompt_has_effect=False)

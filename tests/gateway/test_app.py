@@ -12,17 +12,10 @@ from httpx_sse import EventSource
 from gateway.app import create_app
 from gateway.errors import InsufficientCapacity, TritonFailed
 from gateway.settings import Settings
-from gateway.triton.client import (
-    DenoiseLimits,
-    ModelStatistics,
-    OnProgress,
-    Progress,
-    ServedModel,
-    Upscaled,
-    UpscaleInputs,
-)
+from gateway.triton.client import ModelStatistics, OnProgress, Progress, Upscaled, UpscaleInputs
 from gateway.triton.pool import TritonPool
 from gateway.triton.readiness import Readiness
+from gateway.triton.served_model import DenoiseLimits, ServedModel
 from stages.schedulers import Scheduler, Schedulers
 from tests.photographs import file_of, photograph
 

@@ -7,7 +7,7 @@ from gateway.estimate.fit import check_work, fitted
 from gateway.estimate.work import Work
 from gateway.images.write import OutputFormat
 from gateway.settings import Settings
-from gateway.triton.client import DenoiseLimits
+from gateway.triton.served_model import DenoiseLimits
 from stages import errors
 
 LIMITS = DenoiseLimits(8, (77, 1024))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gateway.errors import UnknownModel
-from gateway.triton.client import ServedModel, TritonClient
+from gateway.triton.client import TritonClient
+from gateway.triton.served_model import ServedModel
 from stages.schedulers import Scheduler, schedulers_text
 
 PARAMETERS = {
