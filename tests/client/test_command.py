@@ -178,6 +178,7 @@ MODEL = {
     "max_noise_level": 350,
     "has_safety_checker": True,
     "prompt_has_effect": True,
+    "schedulers": ["DDIM"],
     "input_formats": ["png"],
     "max_input_pixels": 100,
     "max_fit_pixels": 1000,
