@@ -50,6 +50,8 @@ class Server:
         self.repository = repository
         self._environment = {
             **os.environ,
+            # Requests that are sent to be cut off are not refused for what they would take.
+            "REQUEST_TIMEOUT_S": "3600",
             "PORT": "0",
             "HEALTH_INTERVAL_S": "3600",
             **environment,

@@ -13,6 +13,7 @@ def doctor(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["doctor", *arguments], env={"COLUMNS": "80"})
 
 
+@pytest.mark.long  # it makes the same picture with diffusers
 def test_a_cpu_is_good_and_what_needs_a_gpu_is_not_checked(
     repositories: Callable[[str], Path],
     checkpoints: Callable[[str], Path],

