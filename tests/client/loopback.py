@@ -57,7 +57,10 @@ class Loopback:
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1)
         )
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+        # A daemon, as an answer that a test left hanging may keep it.
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), daemon=True
+        )
 
     def reset(self) -> None:
         """Forget what came and answer as at first."""
@@ -74,8 +77,8 @@ class Loopback:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(10)
         self._socket.close()
 
     async def _upscale(self, request: Request) -> Response:
