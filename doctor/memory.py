@@ -17,7 +17,7 @@ def look_at_memory(repository: Path, device: str) -> Finding:
     budget = int(os.environ.get("MEMORY_BUDGET_MB") or denoise_budget(repository)) * MEGABYTE
     free, total = device_memory(device)
     planned = (
-        f"{megabytes(engines)} for the engines, of which unet is loaded twice, and"
+        f"{megabytes(engines)} for the engines and"
         f" {megabytes(budget)} for requests (MEMORY_BUDGET_MB); {device} has {megabytes(free)} of"
         f" {megabytes(total)} free"
     )
@@ -31,16 +31,13 @@ def look_at_memory(repository: Path, device: str) -> Finding:
 
 
 def engine_bytes(repository: Path) -> int:
-    """Of all engines' files; denoise runs unet itself, and Triton loads it as well."""
-    sizes = {
-        config.parent.name: sum(
-            path.stat().st_size
-            for path in (config.parent / "1").rglob("*")
-            if path.is_file() and path.suffix != ".py"
-        )
+    """Of all engines' files; each is loaded once, that of unet by denoise or by Triton."""
+    return sum(
+        path.stat().st_size
         for config in repository.glob("*/config.pbtxt")
-    }
-    return sum(sizes.values()) + sizes.get("unet", 0)
+        for path in (config.parent / "1").rglob("*")
+        if path.is_file() and path.suffix != ".py"
+    )
 
 
 def denoise_budget(repository: Path) -> str:

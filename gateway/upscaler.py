@@ -33,6 +33,7 @@ from gateway.routes.form import (
     UpscaleJson,
     filled_in,
     form_of_json,
+    scheduler_of,
 )
 from gateway.settings import Settings
 from gateway.telemetry.durations import timed, when_timed
@@ -113,9 +114,10 @@ class Upscaler:
             return self.settings.max_input_pixels, None
         limits = await self.pool.denoise_limits()
         asked = filled_in(form.num_inference_steps, form.guidance_scale, model)
+        scheduler = scheduler_of(form.scheduler, model)
 
         def fit(width: int, height: int) -> tuple[int, int]:
-            work = Work(width, height, *asked, self.pool.max_tile)
+            work = Work(width, height, *asked, self.pool.max_tile, scheduler)
             return fitted(work, output_format, self.settings, limits)
 
         return max(self.settings.max_fit_pixels, self.settings.max_input_pixels), fit
