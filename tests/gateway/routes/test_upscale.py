@@ -14,7 +14,7 @@ from PIL import Image
 
 from gateway.triton.client import Upscaled, UpscaleInputs
 from gateway.triton.readiness import Readiness
-from tests.gateway.test_app import IMAGE, FakeTriton, post, run
+from tests.gateway.test_app import IMAGE, SCHEDULERS, FakeTriton, post, run
 from tests.photographs import file_of, photograph
 
 FORM = "multipart/form-data"
@@ -448,3 +448,20 @@ def test_sizes_and_fit() -> None:
         assert "at most 2048" in nonetheless.json()["detail"]["msg"]
 
     run(use, max_input_pixels=512, max_fit_pixels=2048)
+
+
+def test_fit_counts_the_memory_of_the_scheduler() -> None:
+    """A picture that looks back on earlier steps takes more of the budget, so it gets smaller."""
+
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        image = file_of(Image.new("RGB", (1000, 500)))
+        pixels = []
+        for scheduler in SCHEDULERS.names:  # the second looks back
+            data = {"prompt": "x", "safety_check": "false", "fit": "true", "scheduler": scheduler}
+            answer = await client.post("/upscale", files={"image": image}, data=data)
+            assert answer.status_code == 200, answer.text
+            pixels.append(triton.inputs[-1].image.size)
+        assert pixels[0] > pixels[1]
+
+    run(use, memory_budget_mb=40)
