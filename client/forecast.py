@@ -2,16 +2,14 @@
 
 import asyncio
 import math
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from PIL import Image
-
 from client.api import Form
 from client.files import STANDARD, Job
+from client.limits import image_size
 from client.server import Server
 
 TIMEOUT_S = 5.0  # so long the images may wait to be sent
@@ -36,7 +34,7 @@ async def forecast(server: Server, form: Form, jobs: Sequence[Job], overwrite: b
                 if estimate is None or estimate.seconds is None:
                     return None
                 seconds += count * estimate.seconds
-    except (OSError, ValueError, TimeoutError, Image.DecompressionBombError):
+    except (OSError, ValueError, TimeoutError):
         return None
     if not to_make:
         return None
@@ -45,8 +43,7 @@ async def forecast(server: Server, form: Form, jobs: Sequence[Job], overwrite: b
 
 
 def _size_of(job: Job) -> tuple[int, int]:
-    """Width and height, from the head of the file. Raises OSError for what has none."""
+    """Width and height. Raises OSError or ValueError for what has none."""
     if job.source == STANDARD:
         raise OSError("standard input is read once, when it is sent")
-    with warnings.catch_warnings(action="ignore"), Image.open(job.source) as image:
-        return image.size
+    return image_size(job.source)

@@ -2,6 +2,7 @@
 
 import warnings
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 
@@ -19,9 +20,8 @@ def refusal(image: bytes, model: Model, *, fit: bool) -> str | None:
             " Save it smaller or as JPEG."
         )
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(image)) as opened:
-            width, height = opened.size
-    except (OSError, ValueError, Image.DecompressionBombError):
+        width, height = image_size(BytesIO(image))
+    except (OSError, ValueError):
         return None
     most = model.max_fit_pixels if fit else model.max_input_pixels
     if width * height <= most:
@@ -32,3 +32,12 @@ def refusal(image: bytes, model: Model, *, fit: bool) -> str | None:
         f"The image is {width} x {height}, which is {width * height} pixels; this server takes at"
         f" most {most}. {advice}"
     )
+
+
+def image_size(file: Path | BytesIO) -> tuple[int, int]:
+    """Width and height, from a file's head. Raises OSError or ValueError for what has none."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
+            return image.size
+    except Image.DecompressionBombError as error:
+        raise OSError(str(error)) from error
