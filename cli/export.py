@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from cli.console import byte_bars, console, count_bars, fail
+from stages.schedulers import NAMES
 
 if TYPE_CHECKING:
     from export.checkpoint import Checkpoint
@@ -34,8 +35,8 @@ ModelId = Annotated[
 Scheduler = Annotated[
     str | None,
     typer.Option(
-        help="The default of requests: DDIM, EulerDiscrete, PNDM, LMSDiscrete, DPMSolverMultistep,"
-        " UniPCMultistep or DEISMultistep, or a scheduler_config.json. Default: the model's own."
+        help=f"The default of requests: {', '.join(NAMES)}, or a scheduler_config.json. Default:"
+        " the model's own."
     ),
 ]
 Engines = Annotated[

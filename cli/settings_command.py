@@ -1,13 +1,14 @@
 """A command whose help ends with everything that can be set."""
 
-from typer._click import Context, HelpFormatter
+from typing import Any
+
 from typer.core import TyperCommand
 
 
 class SettingsCommand(TyperCommand):
     """The command of a server; the settings are those of gateway/settings.py."""
 
-    def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         from gateway.settings import Settings
 
         with formatter.section("Settings, from the environment or the file .env"):

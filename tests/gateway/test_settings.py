@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.settings_command import shown
 from gateway.settings import ConfigurationError, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -76,13 +77,6 @@ def test_the_memory_budget_is_the_one_that_the_stage_has_by_default() -> None:
     of_triton = re.search(r'"memory_budget_mb" .+ "(\d+)"', DENOISE.read_text())
     assert of_triton is not None
     assert Settings.from_environment().memory_budget_mb == int(of_triton[1])
-
-
-def shown(default: object) -> str:
-    """As the table has it."""
-    if default is None:
-        return "unset"
-    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def test_settings_that_documents_name_exist() -> None:
