@@ -1,5 +1,6 @@
 """What a server leaves in /dev/shm and the temporary folder when it is killed."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -54,6 +55,8 @@ def _owner(path: Path) -> int | None:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        while path.exists():  # another server that starts now may be removing it too
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

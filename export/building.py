@@ -35,8 +35,9 @@ def building(output: Path) -> Iterator[Path]:
         sweep(output.parent)
         outer = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
         try:
-            with (outer / LOCK).open("w") as lock:
+            with (outer / "unlocked").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                (outer / "unlocked").rename(outer / LOCK)  # seen by others locked only
                 inner = outer / output.name
                 inner.mkdir()
                 inner.chmod(0o755)  # it is served by another user, whatever the umask here

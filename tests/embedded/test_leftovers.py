@@ -1,6 +1,7 @@
 """What is deleted, and what never may be."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,19 @@ def test_what_is_another_users_stays(
     remove_by_prefix(prefix)
     assert not names(shared_memory)
     assert not names(temporary)
+
+
+def test_servers_that_start_at_once_remove_the_same(folders: tuple[Path, Path]) -> None:
+    for attempt in range(20):
+        left = folders[1] / f"upscale-{DEAD}-0123abcd-backends"
+        for number in range(200):
+            path = left / f"model-{number % 10}" / f"{attempt}-{number}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        with ThreadPoolExecutor(4) as pool:
+            for removed in [pool.submit(remove_leftovers) for _ in range(4)]:
+                removed.result()
+        assert not names(folders[1])
 
 
 def test_a_server_removes_what_is_its_own(folders: tuple[Path, Path]) -> None:
