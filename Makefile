@@ -7,6 +7,8 @@ JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
 WORKERS ?= 2
 # What pytest is to print or to run beside, as `make test TESTS=--durations=10`.
 TESTS ?=
+# Where Python may not keep what it has compiled, each process compiles torch and diffusers anew: 9 s.
+unexport PYTHONDONTWRITEBYTECODE
 # mypy takes files that are all named model.py one at a time.
 MODELS := $(wildcard model_repository/*/1/model.py embedded/backends/*/model.py)
 
