@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from filelock import FileLock
+
 from export.manifest import tool_versions
 from gateway.serve import ServeError
 
@@ -20,15 +22,18 @@ MODEL_ID = "upscale-demo"
 def default_repository(say: Callable[[str], None]) -> Path:
     """Export demo/model unless this version of it was exported before.
 
-    Raises ServeError when the export fails.
+    Who starts while another exports waits for that. Raises ServeError when the export fails.
     """
     repository = CACHE / f"repository-{fingerprint()}"
     if not repository.is_dir():
         say("Exporting the demo model, once; this takes about a minute.")
-        export_demo_model(repository)
-        for old in CACHE.glob("repository-*"):
-            if old != repository:
-                shutil.rmtree(old)
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with FileLock(CACHE / "repository.lock"):
+            if not repository.is_dir():
+                export_demo_model(repository)
+            for old in CACHE.glob("repository-*"):
+                if old != repository:
+                    shutil.rmtree(old)
     say("This is the small demo model; `upscale export` brings a full-size one.")
     return repository
 

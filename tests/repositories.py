@@ -89,8 +89,7 @@ def exported(name: str, checkpoint: Callable[[str], Path]) -> Path:
 
 def demo_repository() -> Path:
     """That of the model that is shipped, as `upscale serve` makes it."""
-    with _lock("demo"):
-        return default_repository(print)
+    return default_repository(print)
 
 
 @contextmanager
