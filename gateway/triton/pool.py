@@ -9,6 +9,7 @@ from typing import Any
 from gateway.errors import ModelChanged, NotReady, TritonFailed, TritonLost, TritonRefused
 from gateway.tasks import repeat, run_until
 from gateway.triton.client import (
+    Decoding,
     ModelStatistics,
     OnProgress,
     Progress,
@@ -144,17 +145,25 @@ class TritonPool:
         NotReady where there was no Triton until the deadline, ModelChanged for another's inputs.
         """
         now = asyncio.get_running_loop().time
-        ended = 0
+        ended, steps = 0, inputs.num_inference_steps
+
+        def pass_on(progress: Progress | Decoding) -> None:
+            nonlocal steps
+            steps = progress.steps if isinstance(progress, Progress) else steps
+            if on_progress is not None:
+                on_progress(progress)
+
+        heard = None if on_progress is None else pass_on
         while True:
             triton = await self._next(inputs.model, deadline)
             try:
-                return await triton.upscale(inputs, deadline - now(), on_progress, preview_every)
+                return await triton.upscale(inputs, deadline - now(), heard, preview_every)
             except TritonLost as error:
                 ended += not isinstance(error, TritonRefused)
                 if ended == MAX_ENDED:
                     raise
             if on_progress is not None:
-                on_progress(Progress(0, inputs.num_inference_steps, None))
+                on_progress(Progress(0, steps, None))  # of all tiles, as it was told before
 
     @property
     def max_tile(self) -> int:

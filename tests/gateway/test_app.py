@@ -45,6 +45,7 @@ class FakeTriton:
         self.delay_s = 0.0
         self.progress: Progress | None = None  # told before the delay
         self.is_frozen = False
+        self.tiles = 1
         self.holds_requests = False  # but not trials
         self.is_closed = False
         self.max_tile = 160
@@ -86,9 +87,10 @@ class FakeTriton:
         if self.holds_requests and inputs.num_inference_steps > 1:
             await asyncio.Event().wait()
         self.at_once -= 1
-        for step in range(1, inputs.num_inference_steps + 1 if on_progress else 1):
+        steps = inputs.num_inference_steps * self.tiles
+        for step in range(1, steps + 1 if on_progress else 1):
             assert on_progress is not None
-            on_progress(Progress(step, inputs.num_inference_steps, PREVIEW if step == 2 else None))
+            on_progress(Progress(step, steps, PREVIEW if step == 2 else None))
         if self.error is not None:
             raise self.error
         height, width = inputs.image.shape[:2]

@@ -165,19 +165,22 @@ def test_tritons_that_are_stopped_one_after_the_other_lose_no_request() -> None:
 def test_who_watches_sees_the_steps_begin_again() -> None:
     async def use(name: Name, pool: TritonPool) -> None:
         steps: list[int] = []
+        totals: set[int] = set()
         for triton in name.tritons.values():
-            triton.error = TritonLost()
+            triton.error, triton.tiles = TritonLost(), 4
 
         def on_progress(progress: Progress | Decoding) -> None:
             assert isinstance(progress, Progress)
             steps.append(progress.step)
+            totals.add(progress.steps)
             if progress.step == 0:
                 for triton in name.tritons.values():
                     triton.error = None
 
         deadline = asyncio.get_running_loop().time() + 5
         await pool.upscale(INPUTS, deadline, on_progress, 0)
-        assert steps == [1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]
+        assert steps == [*range(1, 21), *range(21)]
+        assert totals == {20}
 
     run(use)
 
