@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests import leftovers
 from tests.repositories import demo_repository, exported
 from tests.server import Server, wait_until
 from tests.tiny_pipeline import write
 
+# Beside another worker and the servers of both, threads that wait for each other take ten times as
+# long as one does alone.
+torch.set_num_threads(1)
 SERVERS = {"checkpoints", "repositories", "servers", "server", "breakable_server", "demo_server"}
 
 
