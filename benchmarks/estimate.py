@@ -64,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     images = {side: png(photograph(None, side, side)) for side in SIDES}
     rows = []
-    with UpscaleServer(arguments.repository or default_repository(print)) as server:
+    with UpscaleServer(arguments.repository or asyncio.run(default_repository(print))) as server:
         warm_up = make_plan(WARM_UP, SIDES, STEPS, SEED + 1)
         asyncio.run(ratios(server.url, warm_up, images, 1))
         for concurrency in arguments.concurrency:

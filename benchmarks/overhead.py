@@ -6,6 +6,7 @@ Then eight requests at once and one after the other. Other work on the machine s
 who waits for more processes waits longer: there the ratio of processor seconds says more.
 """
 
+import asyncio
 import os
 import statistics
 import time
@@ -130,7 +131,7 @@ def main(
     rounds: Annotated[int, typer.Option(help="Of a request and its calls; a third of eight.")] = 15,
 ) -> None:
     """Print two ratios a size."""
-    repository = default_repository(console.print)
+    repository = asyncio.run(default_repository(console.print))
     # Linux shares out its processors by session, and Triton is in one of its own.
     spawn = get_context("spawn")
     with (

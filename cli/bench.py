@@ -1,5 +1,6 @@
 """`upscale bench`: measure a server. Each command imports what it needs when it runs."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,7 +237,7 @@ def chosen(repository: Path | None) -> Path:
     """The repository that is named, or the demo model's."""
     from embedded.default_repository import default_repository
 
-    return repository or default_repository(console.print)
+    return repository or asyncio.run(default_repository(console.print))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`upscale doctor`: what a machine lacks to serve, before it serves."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,7 +95,7 @@ def demo_repository() -> Path:
     except ImportError:
         raise typer.BadParameter("name a --repository; the demo model is not here.") from None
     try:
-        return default_repository(console.print)
+        return asyncio.run(default_repository(console.print))
     except ServeError as error:
         fail(error)
 

@@ -18,7 +18,6 @@ def serve(
     triton_grpc_port: Annotated[int, typer.Option(help="Triton's; 0 picks a free one.")] = 0,
 ) -> None:
     """Start Triton and the gateway here; Ctrl-C stops both."""
-    from embedded.default_repository import default_repository
     from embedded.errors import TritonError
     from embedded.serve import serve as run
     from gateway.serve import ServeError
@@ -28,8 +27,7 @@ def serve(
     configure_log()
     try:
         settings = Settings.from_environment(**({} if port is None else {"port": port}))
-        folder = repository or default_repository(console.print)
         console.print("Starting Triton and the gateway.")
-        asyncio.run(run(folder, settings, console.print, triton_grpc_port))
+        asyncio.run(run(repository, settings, console.print, triton_grpc_port))
     except (ConfigurationError, ServeError, TritonError) as error:
         fail(error)

@@ -1,15 +1,17 @@
 """The repository that `upscale serve` uses when none is named: exported once, then kept."""
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import AsyncFileLock
 
+from embedded.triton import end_with_parent
 from export.manifest import tool_versions
 from gateway.serve import ServeError
 
@@ -19,7 +21,7 @@ CHECKPOINT = ROOT / "demo" / "model"
 MODEL_ID = "upscale-demo"
 
 
-def default_repository(say: Callable[[str], None]) -> Path:
+async def default_repository(say: Callable[[str], None]) -> Path:
     """Export demo/model unless this version of it was exported before.
 
     Who starts while another exports waits for that. Raises ServeError when the export fails.
@@ -28,9 +30,9 @@ def default_repository(say: Callable[[str], None]) -> Path:
     if not repository.is_dir():
         say("Exporting the demo model, once; this takes about a minute.")
         CACHE.mkdir(parents=True, exist_ok=True)
-        with FileLock(CACHE / "repository.lock"):
+        async with AsyncFileLock(CACHE / "repository.lock"):
             if not repository.is_dir():
-                export_demo_model(repository)
+                await export_demo_model(repository)
             for old in CACHE.glob("repository-*"):
                 if old != repository:
                     shutil.rmtree(old)
@@ -38,12 +40,25 @@ def default_repository(say: Callable[[str], None]) -> Path:
     return repository
 
 
-def export_demo_model(repository: Path) -> None:
+async def export_demo_model(repository: Path) -> None:
     """In a process of its own, so that its gigabyte is given back before we serve."""
     command = [sys.executable, "-m", "cli", "export", "--model", str(CHECKPOINT)]
     command += ["--model-id", MODEL_ID, "--output", str(repository)]
     command += ["--precision", "fp32"]  # with a GPU too: what it is for is diffusers' pixels
-    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        start_new_session=True,  # Ctrl-C is for us
+        preexec_fn=end_with_parent,
+    )
+    try:
+        status = await process.wait()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        raise
+    if status != 0:
         raise ServeError("The demo model could not be exported; the reason stands above.")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,16 +11,18 @@ from typing import NoReturn
 
 import psutil
 
+from embedded.default_repository import default_repository
 from embedded.triton import Triton, has_ended
 from export.manifest import changed_file
 from gateway.app import create_app
 from gateway.http.deadlines import Deadlines
 from gateway.serve import ServeError, bind, http_server
 from gateway.settings import Settings
+from gateway.tasks import in_background
 from gateway.telemetry.traces import traces_url
 from gateway.triton.client import TritonClient
 from gateway.triton.pool import TritonPool
-from gateway.triton.readiness import Readiness
+from gateway.triton.readiness import LOADING, Readiness
 
 WATCH_INTERVAL_S = 0.5  # between two looks at Triton's processes
 END_TIMEOUT_S = 10.0  # for Triton to end or to serve, once one of its stubs has ended
@@ -30,9 +31,12 @@ GATEWAY_STOP_TIMEOUT_S = 30
 
 
 async def serve(
-    repository: Path, settings: Settings, say: Callable[[str], None], triton_grpc_port: int = 0
+    repository: Path | None,
+    settings: Settings,
+    say: Callable[[str], None],
+    triton_grpc_port: int = 0,
 ) -> None:
-    """Serve a repository until SIGINT or SIGTERM.
+    """Serve a repository until SIGINT or SIGTERM; None: the demo model's, exported if need be.
 
     It listens from the first moment, and says what goes on; nothing is served before the files are
     known to be those that were exported, which is checked while Triton loads them.
@@ -42,63 +46,78 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    descriptor, log_path = tempfile.mkstemp(prefix="upscale-triton-", suffix=".log")
-    os.close(descriptor)
-    endpoint = settings.otel_exporter_otlp_endpoint
-    triton = Triton(
-        repository,
-        Path(log_path),
-        triton_grpc_port,
-        traces_url=None if endpoint is None else traces_url(endpoint),
-    )
-    try:
-        triton.start()
-        await _serve(triton, listener, settings, stop, say)
-    except ServeError:
-        await asyncio.to_thread(triton.kill)  # it loads what nobody may be served by
-        raise
-    finally:
-        say("Stopping.")
-        await asyncio.to_thread(triton.stop)
-        listener.close()
-    Path(log_path).unlink()  # kept when something went wrong
-
-
-async def _serve(
-    triton: Triton,
-    listener: socket.socket,
-    settings: Settings,
-    stop: asyncio.Event,
-    say: Callable[[str], None],
-) -> None:
     pool = TritonPool(TritonClient, settings.health_interval_s)
-    readiness = pool.add(triton.url).readiness
     deadlines = Deadlines()
     server = http_server(create_app(settings, pool, deadlines), settings, GATEWAY_STOP_TIMEOUT_S)
     gateway = asyncio.create_task(server.serve(sockets=[listener]))
-    readiness.allowed.clear()
-    checking = asyncio.create_task(_check_files(triton.repository, readiness))
-    keeping = asyncio.create_task(_keep_running(triton, readiness, say))
-    stopping = asyncio.create_task(stop.wait())
-    announcing = asyncio.create_task(_announce(readiness, listener, triton, say))
     host, port = listener.getsockname()[:2]
-    say(f"The gateway is at http://{host}:{port}; Triton loads the engines.")
+    url = f"http://{host}:{port}"
+    serving = asyncio.create_task(
+        _serve_models(repository, pool, url, settings, triton_grpc_port, say)
+    )
+    stopping = asyncio.create_task(stop.wait())
     try:
-        waiting = {gateway, keeping, stopping}
-        await asyncio.wait({*waiting, checking}, return_when=asyncio.FIRST_COMPLETED)
-        if checking.done() or keeping.done():
-            await checking  # a file that was changed is why Triton may have ended
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if keeping.done():
-            keeping.result()
+        await asyncio.wait({gateway, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
     finally:
+        say("Stopping.")
+        stopping.cancel()
         deadlines.end(GATEWAY_STOP_TIMEOUT_S)
-        for task in (stopping, announcing, checking):
-            task.cancel()
         server.should_exit = True
         await gateway  # Triton is kept running for the last requests
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        listener.close()
+
+
+async def _serve_models(
+    repository: Path | None,
+    pool: TritonPool,
+    url: str,
+    settings: Settings,
+    triton_grpc_port: int,
+    say: Callable[[str], None],
+) -> None:
+    """Keep a Triton running until cancelled; url: the gateway's."""
+    if repository is None:
+        say(f"The gateway is at {url}; a model is got ready.")
+        pool.waits_for = "the demo model is exported, once, which takes about a minute"
+        repository = await default_repository(say)
+        pool.waits_for = LOADING
+    descriptor, log_path = tempfile.mkstemp(prefix="upscale-triton-", suffix=".log")
+    os.close(descriptor)
+    endpoint = settings.otel_exporter_otlp_endpoint
+    traces = None if endpoint is None else traces_url(endpoint)
+    triton = Triton(repository, Path(log_path), triton_grpc_port, traces_url=traces)
+    try:
+        triton.start()
+        say(f"The gateway is at {url}; Triton loads the engines.")
+        readiness = pool.add(triton.url).readiness
+        readiness.allowed.clear()
+        async with in_background(_announce(readiness, url, triton, say)):
+            await _keep_checked(triton, readiness, say)
+    except asyncio.CancelledError:  # as when it is asked to stop
+        await asyncio.to_thread(triton.stop)
+        Path(log_path).unlink()  # kept when something went wrong
+        raise
+    except BaseException:
+        await asyncio.to_thread(triton.kill)  # it loads what nobody may be served by
+        raise
+
+
+async def _keep_checked(triton: Triton, readiness: Readiness, say: Callable[[str], None]) -> None:
+    """Keep it running while its files are checked and afterwards."""
+    checking = asyncio.create_task(_check_files(triton.repository, readiness))
+    keeping = asyncio.create_task(_keep_running(triton, readiness, say))
+    try:
+        await asyncio.wait({checking, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        await checking  # a file that was changed is why Triton may have ended
+        await keeping
+    finally:
+        checking.cancel()
         keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await asyncio.gather(checking, keeping, return_exceptions=True)
 
 
 async def _check_files(repository: Path, readiness: Readiness) -> None:
@@ -109,12 +128,11 @@ async def _check_files(repository: Path, readiness: Readiness) -> None:
 
 
 async def _announce(
-    readiness: Readiness, listener: socket.socket, triton: Triton, say: Callable[[str], None]
+    readiness: Readiness, url: str, triton: Triton, say: Callable[[str], None]
 ) -> None:
     await readiness.ready.wait()
-    host, port = listener.getsockname()[:2]
     say(f"Triton: grpc://{triton.url} and {triton.metrics_url}")
-    say(f"Upscaling at http://{host}:{port}/upscale")
+    say(f"Upscaling at {url}/upscale")
 
 
 async def _keep_running(

@@ -3,6 +3,7 @@
 `python -m tests.repositories` exports them all, two at a time, so that no test waits for one.
 """
 
+import asyncio
 import hashlib
 import shutil
 import subprocess
@@ -89,7 +90,7 @@ def exported(name: str, checkpoint: Callable[[str], Path]) -> Path:
 
 def demo_repository() -> Path:
     """That of the model that is shipped, as `upscale serve` makes it."""
-    return default_repository(print)
+    return asyncio.run(default_repository(print))
 
 
 @contextmanager

@@ -75,7 +75,8 @@ class TritonPool:
     """A request goes to the Triton with the fewest of ours in flight, of those that serve.
 
     connect: makes the client of an address, `host:port`. resolve: the addresses that there are now,
-    asked again and again; without it, those that were added stay.
+    asked again and again; without it, those that were added stay. waits_for: what goes on before
+    the first Triton is known, in words.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class TritonPool:
         self._leaving: dict[str, PooledTriton] = {}  # with requests that they may finish
         self._watching: dict[str, asyncio.Task[None]] = {}  # of all these
         self._model_of_gone: ServedModel | None = None
+        self.waits_for = LOADING
 
     @property
     def model(self) -> ServedModel:
@@ -118,7 +120,7 @@ class TritonPool:
         if self.status != "LOADING":
             return None
         stages = [triton.readiness.stage for triton in self._tritons.values()]
-        return next((stage for stage in stages if stage != LOADING), LOADING)
+        return next((stage for stage in stages if stage != LOADING), self.waits_for)
 
     def ready(self) -> list[PooledTriton]:
         """Those that serve."""
