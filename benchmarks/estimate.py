@@ -27,11 +27,15 @@ TIMEOUT_S = 600.0
 async def ratios(
     url: str, plan: Sequence[Planned], images: Mapping[int, bytes], concurrency: int
 ) -> list[float]:
-    """What each picture took, in times of its estimate; none before there is one."""
-    pending, found = iter(plan), list[float]()
+    """What each picture took, in times of its estimate; none before there is one.
+
+    Nor of the first one that each client sends: they are asked for before any of them is there, and
+    no estimate knows what comes after it.
+    """
+    pending, found = iter(enumerate(plan)), list[float]()
     async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
 
-        async def send(request: Planned) -> None:
+        async def send(number: int, request: Planned) -> None:
             steps = request.num_inference_steps
             size = {"width": request.side, "height": request.side}
             answer = await client.post("/estimate", json={**size, "num_inference_steps": steps})
@@ -42,12 +46,12 @@ async def ratios(
                 "/upscale", data=data, files={"image": images[request.side]}
             )
             picture.raise_for_status()
-            if estimated is not None:
+            if estimated is not None and number >= concurrency:
                 found.append((time.monotonic() - began) / estimated)
 
         async def work() -> None:
-            for request in pending:
-                await send(request)
+            for number, request in pending:
+                await send(number, request)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):

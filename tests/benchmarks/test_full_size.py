@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from diffusers import StableDiffusionUpscalePipeline
@@ -87,6 +88,7 @@ def test_in_full_size_its_pixels_are_those_of_diffusers(
     command = [sys.executable, "-m", "cli", "export", "--model", str(model), "--precision", "fp32"]
     process = subprocess.Popen([*command, "--output", str(repository)], cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status  # it is collected
     assert status == 0
     print(f"exported in {time.monotonic() - began:.0f} s, peak {usage.ru_maxrss / 1e6:.1f} GB")  # noqa: T201
 
@@ -103,5 +105,9 @@ def test_in_full_size_its_pixels_are_those_of_diffusers(
         began = time.monotonic()
         actual = pixels_of(server.upscale(file_of(image), seed=7, **FIELDS))
         print(f"64 x 64 in 3 steps in {time.monotonic() - began:.1f} s")  # noqa: T201
+        serve = psutil.Process(server.process.pid)
+        parts = [serve, *serve.children(recursive=True)]
+        memory = sum(process.memory_full_info().pss for process in parts)
+        print(f"serving takes {memory / 1e9:.1f} GB")  # noqa: T201
     assert np.abs(actual.astype(int) - expected).max() <= 1
     assert expected.std() > 10, "a flat picture would prove nothing"
