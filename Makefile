@@ -42,7 +42,7 @@ test-faults: venv-test
 test-training: venv-test
 	$(BIN)/python -m pytest tests/demo -m training
 
-# The x4 upscaler's own sizes with random weights, exported and served: 15 minutes, 12 GB of memory.
+# The x4 upscaler's own sizes with random weights, exported and served: 6 minutes, 12 GB of memory.
 test-full-size: venv-test
 	$(BIN)/python -m pytest -s tests/benchmarks/test_full_size.py -m "long or not long"
 
