@@ -8,13 +8,11 @@ looks further.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 from tritonclient.grpc import InferenceServerClient
 
 from benchmarks.section import section, table
-from benchmarks.server import UpscaleServer
 from benchmarks.statistics import GatewaySeconds, ModelTimes, Statistics
 
 STAGES = {
@@ -54,25 +52,35 @@ class Breakdown:
         return self.whole_s - sum(part.seconds for part in self.parts)
 
 
-def measure(repository: Path, image: bytes, fields: dict[str, str], requests: int) -> Breakdown:
-    """The mean of requests that are sent one after the other to a server of our own."""
-    with UpscaleServer(repository) as server, InferenceServerClient(server.triton_url) as client:
-        counts = Statistics(client, server.metrics_url)
+def measure(
+    url: str,
+    triton_url: str,
+    metrics_url: str,
+    image: bytes,
+    fields: dict[str, str],
+    requests: int,
+) -> Breakdown:
+    """The mean of requests that are sent one after the other to a server without others.
+
+    url: the gateway's; triton_url: Triton's gRPC; metrics_url: Triton's.
+    """
+    with InferenceServerClient(triton_url) as client:
+        counts = Statistics(client, metrics_url)
 
         def snapshot() -> Snapshot:
-            return Snapshot(client_s, GatewaySeconds.read(server.url), counts.read())
+            return Snapshot(client_s, GatewaySeconds.read(url), counts.read())
 
         client_s = 0.0
-        send(server, image, fields)  # the first is slower
+        send(url, image, fields)  # the first is slower
         before = snapshot()
         for _ in range(requests):
-            client_s += send(server, image, fields)
+            client_s += send(url, image, fields)
         return explained(before, snapshot(), requests)
 
 
-def send(server: UpscaleServer, image: bytes, fields: dict[str, str]) -> float:
+def send(url: str, image: bytes, fields: dict[str, str]) -> float:
     """One request, which must succeed; seconds until its last byte."""
-    with httpx.Client(base_url=server.url, timeout=None, trust_env=False) as client:  # noqa: S113
+    with httpx.Client(base_url=url, timeout=None, trust_env=False) as client:  # noqa: S113
         client.get("/livez")  # connects
         began = time.perf_counter()
         client.post("/upscale", files={"image": image}, data=fields).raise_for_status()

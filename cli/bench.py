@@ -160,6 +160,7 @@ def request(
         from benchmarks.breakdown import measure, report
         from benchmarks.photograph import photograph, png
         from benchmarks.section import publish
+        from benchmarks.server import UpscaleServer
 
         fields = {
             "prompt": "a photo",
@@ -169,7 +170,9 @@ def request(
             "safety_check": str(safety_check),
         }
         picture = png(photograph(image, side, side))
-        breakdown = measure(chosen(repository), picture, fields, requests)
+        with UpscaleServer(chosen(repository)) as server:
+            urls = (server.url, server.triton_url, server.metrics_url)
+            breakdown = measure(*urls, picture, fields, requests)
         description = f"{side} x {side}, {steps} steps, guidance_scale {guidance_scale:g}"
         publish(report(breakdown, description, requests), record=record)
 

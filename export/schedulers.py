@@ -17,6 +17,10 @@ PROBE_STEPS = 20  # enough for the longest history
 PLMS = {"skip_prk_steps": True}
 
 
+class NotServed(ValueError):
+    """Why denoise cannot step a scheduler, as the end of a sentence."""
+
+
 def chosen_scheduler(own: Any, wanted: str | None) -> Any:
     """diffusers' scheduler that is to be the default.
 
@@ -47,25 +51,23 @@ def served_schedulers(own: Any, where: object) -> tuple[dict[Scheduler, Any], di
 
     where: the scheduler is from, for the error. Raises ExportError when the default cannot be.
     """
-    name = name_of(own)
-    if why := refusal(own):
+    try:
+        served, refused = {described(own): own}, {}
+    except NotServed as error:
         raise ExportError(
-            f"{where} has the scheduler {type(own).__name__}, which denoise cannot step: {why}."
+            f"{where} has the scheduler {type(own).__name__}, which denoise cannot step: {error}."
             " --scheduler sets another."
-        )
-    served, refused = {described(own): own}, {}
+        ) from error
     for other in NAMES:
-        if other == name:
+        if other == name_of(own):
             continue
         try:
             scheduler = made_of(own, other)
+            served[described(scheduler)] = scheduler
+        except NotServed as error:
+            refused[other] = str(error)
         except Exception as error:  # schedulers refuse options in ways of their own
             refused[other] = f"{type(error).__name__}: {error}"
-            continue
-        if why := refusal(scheduler):
-            refused[other] = why
-        else:
-            served[described(scheduler)] = scheduler
     return served, refused
 
 
@@ -81,35 +83,33 @@ def name_of(scheduler: Any) -> str:
 
 
 def described(scheduler: Any) -> Scheduler:
-    """As the stages know it; the scheduler is one without a refusal."""
-    schedule = read_schedule(scheduler, PROBE_STEPS)
-    return Scheduler(name_of(scheduler), schedule.history, len(schedule) - PROBE_STEPS)
+    """As the stages know it. Raises NotServed."""
+    refuse_options(scheduler.config)
+    try:
+        scheduler.set_timesteps(2)
+        calls_of_two = len(scheduler.timesteps)
+        schedule = read_schedule(scheduler, PROBE_STEPS)
+    except NotLinear as error:
+        raise NotServed(str(error)) from error
+    except Exception as error:  # schedulers refuse options in ways of their own
+        raise NotServed(
+            f"its own steps fail in diffusers, {type(error).__name__}: {error}"
+        ) from error
+    extra_calls = len(schedule) - PROBE_STEPS
+    if calls_of_two != 2 + extra_calls:
+        raise NotServed("it calls the UNet more than once a step")
+    return Scheduler(name_of(scheduler), schedule.history, extra_calls)
 
 
-def refusal(scheduler: Any) -> str | None:
-    """Why denoise cannot step it, as the end of a sentence; None where it can."""
-    config = scheduler.config
+def refuse_options(config: Any) -> None:
+    """Raises NotServed for those of a scheduler that are known to make it another kind."""
     for option in ("clip_sample", "thresholding"):
         if config.get(option):
-            return f"its steps are not linear, with {option} on"
+            raise NotServed(f"its steps are not linear, with {option} on")
     if config.num_train_timesteps < MAX_INFERENCE_STEPS:
-        return (
+        raise NotServed(
             f"it has {config.num_train_timesteps} timesteps, and a request may ask for"
             f" {MAX_INFERENCE_STEPS} steps"
         )
     if not config.get("skip_prk_steps", True):
-        return "its first steps call the UNet four times, with skip_prk_steps off"
-    return failure(scheduler)
-
-
-def failure(scheduler: Any) -> str | None:
-    """What becomes of a picture that is made with it, as `refusal`."""
-    try:
-        scheduler.set_timesteps(2)
-        calls_of_two = len(scheduler.timesteps)
-        extra_calls = described(scheduler).extra_calls
-    except NotLinear as error:
-        return str(error)
-    except Exception as error:  # schedulers refuse options in ways of their own
-        return f"its own steps fail in diffusers, {type(error).__name__}: {error}"
-    return None if calls_of_two == 2 + extra_calls else "it calls the UNet more than once a step"
+        raise NotServed("its first steps call the UNet four times, with skip_prk_steps off")

@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler
 from numpy.typing import NDArray
 
 from stages.limits import MAX_INFERENCE_STEPS
-from stages.schedule_reader import read_schedule
+from stages.schedule_reader import denoised_factors, read_schedule
 from stages.schedules import CONFIGS, SCHEDULES, Schedule, Table
 
 # One step is that of a server's trials. Others are made when they are asked for.
@@ -60,29 +60,35 @@ def joined_factors(factors: Iterable[NDArray[np.float32]]) -> NDArray[np.float32
 
 
 def ddim_schedules(scheduler: Any) -> dict[int, Schedule]:
-    """Of every number of steps: where steps are as long, DDIM's are the same.
+    """Of every number of steps, by Song et al. (2021), equation 12 without its noise.
 
-    scheduler: with clip_sample and thresholding off. A step's factors are what the scheduler
-    answers to (1, 0) and (0, 1).
+    scheduler: with clip_sample and thresholding off.
     """
-    sample, output = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     trained = scheduler.config.num_train_timesteps
-    known: dict[tuple[int, int], list[float]] = {}
-    schedules = {}
+    every = {}
     for steps in range(1, MAX_INFERENCE_STEPS + 1):
         scheduler.set_timesteps(steps)
         # With steps_offset 1, 1000 steps would begin at timestep 1000, where diffusers itself
         # fails: the last one that was trained is 999.
-        timesteps = scheduler.timesteps.clamp(max=trained - 1).tolist()
-        factors = []
-        for timestep in timesteps:
-            key = timestep, trained // steps  # DDIM's way to the timestep that follows
-            if key not in known:
-                step = scheduler.step(output, timestep, sample)
-                known[key] = torch.cat([step.prev_sample, step.pred_original_sample]).tolist()
-            factors.append(known[key])
-        columns = np.array(factors, np.float32).T
-        schedules[steps] = Schedule(np.array(timesteps, np.float32), columns[:2, None], columns[2:])
+        every[steps] = scheduler.timesteps.clamp(max=trained - 1).numpy()
+    timesteps = np.concatenate(list(every.values()))
+    following = timesteps - np.concatenate([[trained // steps] * steps for steps in every])
+    alphas = scheduler.alphas_cumprod.double().numpy()
+    alpha = alphas[timesteps]
+    next_alpha = np.where(following < 0, float(scheduler.final_alpha_cumprod), alphas[following])
+    denoised = denoised_factors(scheduler, timesteps)
+    # The noise in the latents is what they hold beside their estimate.
+    of_noise = np.sqrt((1 - next_alpha) / (1 - alpha))
+    of_denoised = np.sqrt(next_alpha) - of_noise * np.sqrt(alpha)
+    factors = of_denoised * denoised + [of_noise, np.zeros_like(of_noise)]
+    schedules = {}
+    for steps, last in zip(every, np.cumsum(list(every)), strict=True):
+        part = slice(last - steps, last)
+        schedules[steps] = Schedule(
+            timesteps[part].astype(np.float32),
+            factors[:, None, part].astype(np.float32),
+            denoised[:, part].astype(np.float32),
+        )
     return schedules
 
 

@@ -1,13 +1,11 @@
 """Where the time of a request goes: the sums, and a real server."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from benchmarks.breakdown import STAGES, Snapshot, explained, measure, report
 from benchmarks.statistics import GatewaySeconds, ModelTimes
 from tests.photographs import file_of, photograph
+from tests.server import Server
 
 ZERO = ModelTimes()
 
@@ -35,10 +33,11 @@ def test_parts_add_up_and_the_rest_is_unexplained() -> None:
     assert "| unexplained | 100.00 | 10.00% |" in report(breakdown, "An image", 2)
 
 
-def test_a_real_request_is_explained(repositories: Callable[[str], Path]) -> None:
+def test_a_real_request_is_explained(server: Server) -> None:
     fields = {"prompt": "a", "num_inference_steps": "20", "guidance_scale": "9", "seed": "0"}
     image = file_of(photograph("cat", 32, 32))
-    breakdown = measure(repositories("narrow"), image, fields, requests=2)
+    urls = (server.url, server.triton_url, server.metrics_url)
+    breakdown = measure(*urls, image, fields, requests=2)
     parts = {f"{part.where}: {part.what}": part.seconds for part in breakdown.parts}
     for name in (
         "gateway: write_image",

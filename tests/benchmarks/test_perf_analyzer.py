@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tritonclient.grpc import InferenceServerClient
 from typer.testing import CliRunner
 
 from benchmarks import perf_analyzer
 from benchmarks.perf_analyzer import Load, PerfAnalyzerError, find, read, reason
+from benchmarks.tensors import captured, infer
 from benchmarks.triton_load import ENGINES, STAGES, Sweep
 from cli.__main__ import app
 from tests.photographs import photograph
@@ -52,11 +54,28 @@ def test_without_it_a_sentence_says_how_to_get_it(
     assert "make perf-analyzer" in result.stderr.replace("\n", " ")
 
 
-def test_it_measures_the_ensemble_the_stages_and_the_engines(server: Server) -> None:
+def test_the_inputs_of_every_engine_are_taken(server: Server) -> None:
+    with InferenceServerClient(server.triton_url) as client:
+        tensors = captured(client, photograph("cat", 16, 16), 2, safety_check=True)
+        for name in ENGINES:
+            infer(client, name, {key: array[None] for key, array in tensors[name].items()}, ())
+
+
+# Each of its runs takes 4 s, three windows of a second at least: one with a stream and one without.
+@pytest.mark.parametrize(
+    "models",
+    [("decode", "unet"), pytest.param((*STAGES, *ENGINES), marks=pytest.mark.long)],
+    ids=["two", "all"],
+)
+def test_it_measures_the_ensemble_the_stages_and_the_engines(
+    server: Server, models: tuple[str, ...]
+) -> None:
     image: Image.Image = photograph("cat", 16, 16)
     sweep = Sweep(server.triton_url, server.metrics_url, image, steps=2, requests=2)
+    assert sweep.models == ["upscale", *STAGES, *ENGINES]
+    sweep.models = ["upscale", *models]
     rows = list(sweep.run([1], [5.0]))
-    assert [row.model for row in rows] == ["upscale", "upscale", *STAGES, *ENGINES]
+    assert [row.model for row in rows] == ["upscale", "upscale", *models]
     for row in rows:
         assert row.measured.throughput > 0
         assert 0 < row.measured.p50_s <= row.measured.p99_s
