@@ -33,10 +33,10 @@ def test_it_serves_what_triton_serves_and_finishes_what_is_in_flight(
     fields = {"num_inference_steps": 200, "seed": 1}
     with Gateway(server.triton_url) as gateway, ThreadPoolExecutor(1) as pool:
         wait_until(lambda: gateway.get("/readyz").status_code == 200, 30)
-        assert any("Upscaling at" in line for line in gateway.output)
         request = pool.submit(gateway.upscale, IMAGE, **fields)
         wait_until(lambda: gateway.gateway_metric("upscale_in_progress") == 1, 20)
         assert gateway.stop(number) == 0
+        assert any("Upscaling at" in line for line in gateway.output)
         assert request.result() == server.upscale(IMAGE, **fields)
 
 
