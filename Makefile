@@ -85,7 +85,7 @@ $(VENV)/installed-test: $(VENV)/installed requirements-test.txt
 	@$(UV_PIP) --no-deps --require-hashes -r requirements-test.txt
 	@touch $@
 
-# The JavaScript client that a test calls; npm writes the file after everything else.
+# The JavaScript client that a test calls, and axe-core, which looks the page over; npm writes the file after everything else.
 javascript-sdk: $(JAVASCRIPT_SDK)/node_modules/.package-lock.json
 $(JAVASCRIPT_SDK)/node_modules/.package-lock.json: $(JAVASCRIPT_SDK)/package-lock.json
 	@command -v npm >/dev/null || { echo "The tests need Node.js 20 or newer with npm, which is not on the PATH."; exit 1; }

@@ -1,6 +1,8 @@
 // The page: a form, a queue of pictures, and one of them on the stage.
 
+import { cropped } from "./crop.js";
 import { blame, check, entries, estimated, isRight, scale } from "./fields.js";
+import { canBeReduced, isTooLarge, mostPixels, refusal } from "./limits.js";
 import { Picture } from "./picture.js";
 import { downloadAll, drawRows } from "./rows.js";
 import { drawStage } from "./stage.js";
@@ -126,17 +128,8 @@ function imagesIn(data) {
 
 // --- before it is sent ---
 
-/** Why a picture would be refused, as far as the page knows. The server says so too, after the upload. */
-function refusal({ file, width, height }) {
-  if (!model) return "";
-  if (file.size > model.max_body_bytes) {
-    return `The file has ${megabytes(file.size)}; this server takes at most ${megabytes(model.max_body_bytes)}. Save it smaller or as JPEG.`;
-  }
-  const most = $("fit").checked ? model.max_fit_pixels : model.max_input_pixels;
-  if (width * height <= most) return "";
-  const tooMany = `The image is ${size(width, height)}, which is ${number(width * height)} pixels; this server takes at most ${number(most)}.`;
-  const canFit = !$("fit").checked && width * height <= model.max_fit_pixels;
-  return `${tooMany} ${canFit ? "Let it be reduced, or crop it." : "Reduce or crop it."}`;
+function wouldBeSent(picture) {
+  return model && picture.state === "ready" && !refusal(picture, model);
 }
 
 function planEstimate() {
@@ -146,7 +139,7 @@ function planEstimate() {
 
 async function showEstimate() {
   const picture = shown;
-  if (!model || picture?.state !== "ready" || !picture.width || refusal(picture) || !isRight()) return;
+  if (!picture?.width || !wouldBeSent(picture) || !isRight()) return;
   try {
     const cost = await estimate(picture.width, picture.height, estimated());
     if (picture === shown && picture.state === "ready") $("estimate").textContent = sentence(picture, cost);
@@ -178,14 +171,24 @@ $("reduce").addEventListener("click", () => {
   $("fit").dispatchEvent(new Event("change", { bubbles: true }));
   $("submit").focus();
 });
+$("cut").addEventListener("click", async () => {
+  const whole = shown;
+  const file = await cropped(whole, mostPixels(model));
+  if (!file) return;
+  const part = new Picture(file);
+  pictures.splice(pictures.indexOf(whole), 1, part);
+  whole.close();
+  await part.look();
+  show(part);
+  $("submit").focus();
+});
 
 // --- requests ---
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!model || !check()) return;
-  const ready = pictures.filter((picture) => picture.state === "ready" && !refusal(picture));
-  for (const picture of ready) Object.assign(picture, { state: "waiting", told: "Waiting", entries: entries() });
+  for (const picture of pictures.filter(wouldBeSent)) Object.assign(picture, { state: "waiting", told: "Waiting", entries: entries() });
   isPaused = false;
   runNext();
 });
@@ -267,10 +270,10 @@ function draw() {
   drawRows(pictures, shown, { show, retry, close });
   drawStage(shown, sessionStorage.getItem(TOKEN) !== null);
   const isRunning = pictures.some((picture) => picture.controller);
-  const refused = shown?.state === "ready" ? refusal(shown) : "";
+  const refused = model && shown?.state === "ready" ? refusal(shown, model) : "";
   const focused = [$("submit"), $("cancel")].includes(document.activeElement);
-  const ready = pictures.filter((picture) => picture.state === "ready" && !refusal(picture)).length;
-  $("submit").disabled = !model || ready === 0;
+  const ready = pictures.filter(wouldBeSent).length;
+  $("submit").disabled = ready === 0;
   $("submit").textContent = ready > 1 ? `Upscale ${ready}` : "Upscale";
   $("submit").hidden = isRunning && ready === 0;
   $("cancel").hidden = !isRunning;
@@ -280,7 +283,8 @@ function draw() {
   $("limits").hidden = shown !== null;
   $("error").textContent = shown?.error || refused;
   $("error").hidden = !$("error").textContent;
-  $("reduce").hidden = !refused || $("fit").checked || shown.width * shown.height > model.max_fit_pixels;
+  $("too-large").hidden = !refused || !isTooLarge(shown, model);
+  $("reduce").hidden = !refused || !canBeReduced(shown, model);
   $("estimate").hidden = shown?.state !== "ready" || Boolean(refused);
 }
 

@@ -12,10 +12,13 @@ export function drawRows(pictures, shown, actions) {
     row.remove();
     rows.delete(picture);
   }
-  for (const picture of pictures) {
-    if (!rows.has(picture)) rows.set(picture, newRow(picture, actions));
+  pictures.forEach((picture, index) => {
+    if (!rows.has(picture)) {
+      rows.set(picture, newRow(picture, actions));
+      $("pictures").insertBefore(rows.get(picture), $("pictures").children[index] ?? null);
+    }
     drawRow(picture, picture === shown);
-  }
+  });
   const several = pictures.length > 1;
   $("queue").hidden = !several && !pictures.some((picture) => ["done", "failed"].includes(picture.state));
   $("pause").hidden = !several || !pictures.some((picture) => picture.state === "waiting");
@@ -37,7 +40,6 @@ function newRow(picture, actions) {
   const close = button("×", () => actions.close(picture));
   close.setAttribute("aria-label", `Close ${picture.file.name}`);
   row.append(show, retry, close);
-  $("pictures").append(row);
   return row;
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ NO_PYTHON = (
     "The SDK livepeer-gateway needs Python 3.12: name one in PYTHON312, put python3.12 on the PATH"
     " or let pyenv install it."
 )
+UV = (str(Path(sys.executable).with_name("uv")), "--quiet")  # in a quarter of pip's time
 PRIVATE_HOST = "10.0.0.7:8000"
 SHOWN = ("gpu", "app", "version", "metadata", "mode", "capacity", "price_info")
 TOKEN = "s3cr3t-of-the-session"
@@ -86,9 +88,10 @@ def _python() -> Path:
     with FileLock(ENVIRONMENT.with_suffix(".lock")):
         wanted = requirements.read_text()
         if not installed.exists() or installed.read_text() != wanted:
-            subprocess.run([python312(), "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
-            command = [str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)]
-            subprocess.run([*command, "--disable-pip-version-check"], check=True)
+            make = [*UV, "venv", "--clear", "--python", python312(), str(ENVIRONMENT)]
+            subprocess.run(make, check=True)
+            install = [*UV, "pip", "install", "--python", str(python), "-r", str(requirements)]
+            subprocess.run(install, check=True)
             installed.write_text(wanted)
     return python
 

@@ -2,49 +2,21 @@
 
 import base64
 import io
-import re
-import shutil
-import subprocess
-import sys
-import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import (
-    Browser,
-    Dialog,
-    FilePayload,
-    Locator,
-    Page,
-    Request,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import expect
 
-from tests.photographs import file_of, photograph, pixels_of
-from tests.server import Server, gateway_before, wait_until
+from tests.end_to_end.conftest import TOKEN
+from tests.end_to_end.page import NO_IMAGE, PHOTOGRAPH, SIDE, Open, choose, submit
+from tests.photographs import file_of, pixels_of
+from tests.server import Server
 
-SIDE = 48
-PHOTOGRAPH: FilePayload = {
-    "name": "cat.on.a.mat.png",
-    "mimeType": "image/png",
-    "buffer": file_of(photograph("cat", SIDE, SIDE)),
-}
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-MANY_STEPS = 1000
 WRONG_NOISE = {"detail": {"msg": "noise_level is 9; at most 8 is allowed."}}
 SEED = str(2**62 + 1)  # more than JavaScript's numbers hold
+HEALTH_INTERVAL_MS = 2000  # of the page, while the server is not ready
 
 # What the bar and the picture above the input show, from here to the end.
 RECORD = """() => {
@@ -56,74 +28,22 @@ RECORD = """() => {
     watch(bar, "value", () => bar.hasAttribute("value") && window.values.push(bar.value));
     watch(after, "src", () => window.pictures.push(after.src.slice(0, 40)));
 }"""
-TIMEOUT_MS = 60_000  # for a machine that is busy with others
-expect.set_options(timeout=TIMEOUT_MS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path is not None, (
-        "the page is tested in Chromium; install it (Debian: apt-get install chromium)"
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Open a server's page; at the end nothing was logged and no other host was asked."""
-    opened: list[tuple[Page, str, list[str], list[str]]] = []
-
-    def open_it(server: Server, is_quiet: bool = True, **options: object) -> Page:
-        page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
-        page.set_default_timeout(TIMEOUT_MS)
-        said: list[str] = []
-        asked: list[str] = []
-        if is_quiet:  # Chromium logs every answer that is an error
-            page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(host_of(request)))
-        page.goto(server.url)
-        opened.append((page, server.url, said, asked))
-        return page
-
-    yield open_it
-    for page, url, said, asked in opened:
-        assert said == []
-        assert set(asked) <= {urlsplit(url).netloc, ""}  # blob: and data: have no host
-        page.context.close()
-
-
-def host_of(request: Request) -> str:
-    return urlsplit(request.url).netloc
-
-
-def choose(page: Page, steps: int, chosen: FilePayload = PHOTOGRAPH) -> None:
-    page.get_by_label("Choose an image").set_input_files(chosen)
-    if not page.get_by_label("Steps").is_visible():
-        page.get_by_text("Options").click()
-    page.get_by_label("Steps").fill(str(steps))
-
-
-def submit(page: Page) -> None:
-    page.get_by_role("button", name="Upscale").click()
-
-
-def active(server: Server) -> float:
-    return server.metric("upscale_denoise_jobs", state="active")
+# The colours of an image's first and last pixel.
+CORNERS = """image => {
+    const { naturalWidth: width, naturalHeight: height } = image;
+    const options = { willReadFrequently: true };
+    const canvas = new OffscreenCanvas(width, height).getContext("2d", options);
+    canvas.drawImage(image, 0, 0);
+    const pixel = (x, y) => [...canvas.getImageData(x, y, 1, 1).data];
+    return [pixel(0, 0), pixel(width - 1, height - 1)];
+}"""
 
 
 def test_from_a_file_to_a_download(server: Server, open_page: Open) -> None:
     page = open_page(server)
     expect(page.get_by_text("narrow")).to_be_visible()
     expect(page.get_by_role("button", name="Upscale")).to_be_disabled()
-    choose(page, steps=300)
+    choose(page, steps=100)
     expect(page.get_by_text("48 × 48, becomes 192 × 192")).to_be_visible()
     page.get_by_label("What does it show?").fill("a cat")
     page.get_by_label("Seed", exact=True).fill(SEED)
@@ -148,10 +68,8 @@ def test_from_a_file_to_a_download(server: Server, open_page: Open) -> None:
         download.click()
     assert started.value.suggested_filename == "cat.on.a.mat-upscaled.png"
     content = Path(started.value.path()).read_bytes()
-    expected = server.upscale(
-        PHOTOGRAPH["buffer"], prompt="a cat", seed=SEED, num_inference_steps=300
-    )
-    assert content == expected
+    fields = {"prompt": "a cat", "seed": SEED, "num_inference_steps": 100}
+    assert content == server.upscale(PHOTOGRAPH["buffer"], **fields)
 
 
 def test_before_and_after_by_the_keyboard(server: Server, open_page: Open) -> None:
@@ -174,7 +92,7 @@ def test_before_and_after_by_the_keyboard(server: Server, open_page: Open) -> No
 
 def test_a_file_that_is_no_image_is_told_in_a_sentence(server: Server, open_page: Open) -> None:
     page = open_page(server, is_quiet=False)
-    choose(page, 2, {"name": "x.png", "mimeType": "image/png", "buffer": b"no image"})
+    choose(page, 2, NO_IMAGE)
     expect(page.get_by_role("button", name="Upscale")).to_be_disabled()
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("image")
@@ -224,6 +142,41 @@ def test_an_image_that_is_too_large_is_not_sent(server: Server, open_page: Open)
     expect(page.get_by_role("button", name="Upscale")).to_be_enabled()
 
 
+def test_the_part_of_an_image_that_is_too_large(server: Server, open_page: Open) -> None:
+    """Chosen by pointer or keys, cut out pixel by pixel."""
+    page = open_page(server)
+    y, x = np.indices((1000, 2000))
+    image = Image.fromarray(np.dstack([x % 256, y % 256, x // 256 + y // 256 * 16]).astype("u1"))
+    choose(page, 2, {"name": "x.png", "mimeType": "image/png", "buffer": file_of(image)})
+    crop = page.get_by_role("button", name="Crop it")
+    crop.click()
+    dialog = page.get_by_role("dialog", name="Crop")
+    expect(dialog).to_contain_text("1448 × 724 of 2000 × 1000")
+    left, top = dialog.get_by_label("From the left"), dialog.get_by_label("From the top")
+    assert (left.input_value(), top.input_value()) == ("276", "138")
+    box = page.locator("#crop-area").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"], box["y"] + box["height"])
+    page.mouse.up()
+    assert (left.input_value(), top.input_value()) == ("552", "276")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_text("2000 × 1000, becomes")).to_be_visible()
+    expect(crop).to_be_focused()
+    page.keyboard.press("Enter")
+    left.press("Home")
+    left.press("ArrowRight")
+    top.press("End")
+    top.press("Enter")
+    expect(page.get_by_text("x-cropped.png, 1448 × 724, becomes 5792 × 2896")).to_be_visible()
+    expect(page.get_by_role("button", name="Upscale")).to_be_focused()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    corners = page.locator("#thumbnail").evaluate(CORNERS)
+    assert corners == [[*image.getpixel(xy), 255] for xy in ((1, 276), (1448, 999))]
+
+
 def test_a_pasted_image_is_taken(server: Server, open_page: Open) -> None:
     page = open_page(server)
     content = base64.b64encode(PHOTOGRAPH["buffer"]).decode()
@@ -242,14 +195,17 @@ def test_a_pasted_image_is_taken(server: Server, open_page: Open) -> None:
 def test_a_loading_model_and_a_lost_server_are_said(server: Server, open_page: Open) -> None:
     page = open_page(server, is_quiet=False)
     page.route("**/health", lambda route: route.fulfill(status=503, json={"status": "LOADING"}))
+    page.clock.install()
     page.reload()
     choose(page, 2)
     expect(page.get_by_text("The model is loading.")).to_be_visible()
     stage = {"status": "LOADING", "stage": "Triton loads the engines"}
     page.route("**/health", lambda route: route.fulfill(status=503, json=stage))
+    page.clock.run_for(HEALTH_INTERVAL_MS)
     expect(page.get_by_text("The model is loading: Triton loads the engines.")).to_be_visible()
     expect(page.get_by_role("button", name="Upscale")).to_be_disabled()
     page.unroute("**/health")
+    page.clock.run_for(HEALTH_INTERVAL_MS)
     expect(page.get_by_role("button", name="Upscale")).to_be_enabled()
     page.route("**/upscale", lambda route: route.abort())
     submit(page)
@@ -265,49 +221,31 @@ def test_the_facts_that_the_page_asks_for(server: Server) -> None:
     assert (facts["max_input_pixels"], facts["max_body_bytes"]) == (1024 * 1024, 10_000_000)
 
 
-def test_a_cancel_ends_the_work(server: Server, open_page: Open) -> None:
-    page = open_page(server)
-    choose(page, MANY_STEPS)
-    submit(page)
-    wait_until(lambda: active(server) == 1, 20)
-    rows, _ = server.counts("unet")
-    page.get_by_role("button", name="Cancel").click()
-    wait_until(lambda: active(server) == 0, 20)
-    assert server.counts("unet")[0] - rows < MANY_STEPS
-    expect(page.get_by_role("status").filter(has_text="Cancelled.")).to_have_count(1)
-    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
-    expect(page.get_by_role("button", name="Upscale")).to_be_enabled()
-
-
-def test_a_token_is_asked_for_and_kept_for_the_tab(
-    server: Server, open_page: Open, tmp_path: Path
-) -> None:
+def test_a_token_is_asked_for_and_kept_for_the_tab(http_server: Server, open_page: Open) -> None:
     """With the other settings that the page meets: results as links, all of HTTP's statuses."""
-    settings = {"AUTH_TOKEN": "secret", "MEDIA": "local", "MEDIA_DIR": str(tmp_path)}
-    with gateway_before(server, ERROR_PROFILE="http", **settings) as gateway:
-        page = open_page(gateway, is_quiet=False)
-        choose(page, 2)
-        expect(page.get_by_label("Token")).to_be_hidden()
-        submit(page)
-        expect(page.get_by_label("Token")).to_be_focused()
-        page.get_by_label("Token").fill("wrong")
-        submit(page)
-        expect(page.get_by_role("alert")).to_have_text("Invalid bearer token.")
-        page.get_by_label("Token").fill("secret")
-        submit(page)
-        expect(page.get_by_role("link", name="Download")).to_be_visible()
-        page.once("dialog", lambda dialog: dialog.accept())  # a result is there
-        page.reload()
-        choose(page, 2)
-        page.get_by_label("Format").select_option("jpeg")
-        submit(page)
-        download = page.get_by_role("link", name="Download")
-        expect(download).to_be_visible()
-        with page.expect_download() as started:
-            download.click()
-        assert started.value.suggested_filename == "cat.on.a.mat-upscaled.jpg"
-        assert pixels_of(Path(started.value.path()).read_bytes()).shape == (4 * SIDE, 4 * SIDE, 3)
-        assert "secret" not in page.evaluate("JSON.stringify(localStorage)")
+    page = open_page(http_server, is_quiet=False)
+    choose(page, 2)
+    expect(page.get_by_label("Token")).to_be_hidden()
+    submit(page)
+    expect(page.get_by_label("Token")).to_be_focused()
+    page.get_by_label("Token").fill("wrong")
+    submit(page)
+    expect(page.get_by_role("alert")).to_have_text("Invalid bearer token.")
+    page.get_by_label("Token").fill(TOKEN)
+    submit(page)
+    expect(page.get_by_role("link", name="Download")).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())  # a result is there
+    page.reload()
+    choose(page, 2)
+    page.get_by_label("Format").select_option("jpeg")
+    submit(page)
+    download = page.get_by_role("link", name="Download")
+    expect(download).to_be_visible()
+    with page.expect_download() as started:
+        download.click()
+    assert started.value.suggested_filename == "cat.on.a.mat-upscaled.jpg"
+    assert pixels_of(Path(started.value.path()).read_bytes()).shape == (4 * SIDE, 4 * SIDE, 3)
+    assert TOKEN not in page.evaluate("JSON.stringify(localStorage)")
 
 
 def test_the_demo_model_says_that_prompts_have_no_effect(
@@ -344,156 +282,6 @@ def test_the_browser_is_held_to_a_strict_policy(server: Server) -> None:
         assert response.headers["x-content-type-options"] == "nosniff"
     response = server.get("/page/../page.py")
     assert response.json() == {"detail": {"msg": "Not Found"}}
-
-
-def files(*names: str) -> list[FilePayload]:
-    return [{**PHOTOGRAPH, "name": name} for name in names]
-
-
-def row(page: Page, name: str) -> Locator:
-    return page.get_by_role("listitem").filter(has_text=name)
-
-
-def test_several_files_are_a_queue(server: Server, open_page: Open) -> None:
-    page = open_page(server)
-    no_image: FilePayload = {"name": "c.txt", "mimeType": "text/plain", "buffer": b"no image"}
-    page.get_by_label("Choose an image").set_input_files([*files("a.png", "b.png"), no_image])
-    expect(row(page, "c.txt")).to_contain_text("It is no image")
-    page.get_by_text("Options").click()
-    page.get_by_label("Steps").fill("100")
-    page.get_by_role("button", name="Upscale 2").click()
-    page.get_by_role("button", name="Pause").click()
-    expect(row(page, "a.png")).to_contain_text("Done, 192 × 192")
-    expect(row(page, "b.png")).to_contain_text("Waiting")
-    page.get_by_role("button", name="Go on").click()
-    expect(row(page, "b.png")).to_contain_text("Done, 192 × 192")
-    with page.expect_download() as started:
-        page.get_by_role("button", name="Download all 2").click()
-    with zipfile.ZipFile(started.value.path()) as archive:
-        assert archive.testzip() is None
-        assert archive.namelist() == ["a-upscaled.png", "b-upscaled.png"]
-        assert pixels_of(archive.read("a-upscaled.png")).shape == (4 * SIDE, 4 * SIDE, 3)
-    page.get_by_role("button", name="Close b.png").click()
-    expect(page.get_by_role("listitem")).to_have_count(2)
-    expect(page.get_by_role("button", name="Download all")).to_be_hidden()
-    asked: list[str] = []
-
-    def accept(dialog: Dialog) -> None:
-        asked.append(dialog.type)
-        dialog.accept()
-
-    page.once("dialog", accept)
-    page.reload()
-    assert asked == ["beforeunload"]
-    expect(page.get_by_label("Steps")).to_have_value("100")  # settings are remembered
-
-
-def test_a_busy_server_is_asked_again_and_a_failed_picture_by_hand(
-    server: Server, open_page: Open
-) -> None:
-    page = open_page(server, is_quiet=False)
-    answers = [
-        {"status": 429, "headers": {"Retry-After": "1"}, "json": {"detail": {"msg": "Busy."}}},
-        {"status": 500, "json": {"detail": {"msg": "Insufficient capacity: later."}}},
-        {"status": 500, "json": {"detail": {"msg": "It broke."}}},
-    ]
-    page.route(
-        "**/upscale",
-        lambda route: route.fulfill(**answers.pop(0)) if answers else route.fallback(),
-    )
-    choose(page, 2)
-    submit(page)
-    expect(row(page, PHOTOGRAPH["name"])).to_contain_text("It broke.")
-    assert answers == []
-    page.get_by_role("button", name="Retry").click()
-    expect(row(page, PHOTOGRAPH["name"])).to_contain_text("Done")
-
-
-def test_pixels_are_looked_at(server: Server, open_page: Open) -> None:
-    """Before and after move in step, by wheel, buttons, drag and keys."""
-    page = open_page(server, viewport={"width": 1120, "height": 800})
-    choose(page, 2)
-    submit(page)
-    slider = page.get_by_role("slider", name="Before and after")
-    expect(slider).to_be_visible()
-    picture = page.locator("#picture")
-    percent = page.locator("#percent")
-
-    def places() -> list[dict[str, float]]:
-        found: list[dict[str, float]] = page.evaluate(
-            """["before", "after"].map((id) => {
-                const { x, y, width } = document.getElementById(id).getBoundingClientRect();
-                return { x, y, width };
-            })"""
-        )
-        return found
-
-    page.get_by_role("button", name="100 %").click()
-    expect(percent).to_have_text("100 %")
-    before, after = places()
-    assert before == after
-    assert after["width"] == pytest.approx(4 * SIDE)
-    page.get_by_role("button", name="Fit").click()
-    picture.evaluate("picture => picture.scrollIntoView()")
-    fitting = places()[1]
-    box = picture.bounding_box()
-    assert box is not None
-    corner = box["x"] + 50, box["y"] + 50
-    page.mouse.move(*corner)
-    page.mouse.wheel(0, -500)
-    expect(picture).to_have_class(re.compile("moved"))
-    before, after = places()
-    assert before == after
-    zoom = after["width"] / fitting["width"]
-    assert zoom > 2
-    assert after["x"] == pytest.approx(corner[0] - 50 * zoom, abs=1)  # what is there stays there
-    page.mouse.down()
-    page.mouse.move(corner[0] - 30, corner[1] - 20)
-    page.mouse.up()
-    moved, again = places()
-    assert moved == again
-    assert (moved["x"], moved["y"]) == pytest.approx((after["x"] - 30, after["y"] - 20), abs=1)
-    expect(slider).to_be_focused()
-    page.keyboard.press("Shift+ArrowRight")
-    assert places()[0]["x"] == pytest.approx(moved["x"] - 40, abs=1)
-    expect(slider).to_have_attribute("aria-valuetext", "50 % before")
-    page.keyboard.press("0")
-    assert places()[1] == fitting
-    page.keyboard.press("+")
-    assert places()[1]["width"] == pytest.approx(1.5 * fitting["width"])
-
-
-def test_transparency_and_size_and_the_request_as_a_program(
-    server: Server, open_page: Open, tmp_path: Path
-) -> None:
-    page = open_page(server)
-    image = photograph("cat", SIDE, SIDE).convert("RGBA")
-    image.putalpha(Image.linear_gradient("L").resize((SIDE, SIDE)))
-    name = "it's.png"
-    choose(page, 2, {"name": name, "mimeType": "image/png", "buffer": file_of(image)})
-    page.get_by_label("Size").select_option("2")
-    page.get_by_label("Seed", exact=True).fill("7")
-    expect(page.get_by_text("48 × 48, becomes 96 × 96")).to_be_visible()
-    submit(page)
-    with page.expect_download() as started:
-        page.get_by_role("link", name="Download").click()
-    made = Path(started.value.path()).read_bytes()
-    assert Image.open(io.BytesIO(made)).mode == "RGBA"
-    assert Image.open(io.BytesIO(made)).size == (96, 96)
-    page.get_by_text("As a program").click()
-    (tmp_path / name).write_bytes(file_of(image))
-    for language, command in (("curl", ["bash", "-c"]), ("Python", [sys.executable, "-c"])):
-        page.get_by_role("button", name=language).click()
-        code = page.locator("#code").inner_text()
-        subprocess.run([*command, code], cwd=tmp_path, check=True, timeout=120)
-        assert (tmp_path / "it's-upscaled.png").read_bytes() == made
-        (tmp_path / "it's-upscaled.png").unlink()
-    page.get_by_role("button", name="JavaScript").click()
-    (tmp_path / "again.mjs").write_text(page.locator("#code").inner_text())
-    node = shutil.which("node")
-    assert node is not None
-    subprocess.run([node, "again.mjs"], cwd=tmp_path, check=True, timeout=120)
-    assert (tmp_path / "it's-upscaled.png").read_bytes() == made
 
 
 def test_the_api_can_be_browsed_without_another_host(server: Server, open_page: Open) -> None:

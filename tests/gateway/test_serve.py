@@ -18,14 +18,6 @@ LOADING = {"status": "LOADING", "stage": "Triton loads the engines"}
 IMAGE = file_of(photograph("rocket", 16, 16))
 
 
-def test_it_serves_what_triton_serves(server: Server) -> None:
-    with Gateway(server.triton_url) as gateway:
-        wait_until(lambda: gateway.get("/readyz").status_code == 200, 30)
-        fields = {"num_inference_steps": 2, "seed": 1}
-        assert gateway.upscale(IMAGE, **fields) == server.upscale(IMAGE, **fields)
-        assert any("Upscaling at" in line for line in gateway.output)
-
-
 def test_without_triton_it_lives_and_is_not_ready() -> None:
     with Gateway(f"127.0.0.1:{free_port()}") as gateway:
         assert gateway.get("/livez").status_code == 200
@@ -35,13 +27,17 @@ def test_without_triton_it_lives_and_is_not_ready() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_in_flight_is_finished_before_the_end(server: Server, number: int) -> None:
+def test_it_serves_what_triton_serves_and_finishes_what_is_in_flight(
+    server: Server, number: int
+) -> None:
+    fields = {"num_inference_steps": 200, "seed": 1}
     with Gateway(server.triton_url) as gateway, ThreadPoolExecutor(1) as pool:
         wait_until(lambda: gateway.get("/readyz").status_code == 200, 30)
-        request = pool.submit(gateway.upscale, IMAGE, num_inference_steps=200)
+        request = pool.submit(gateway.upscale, IMAGE, **fields)
         wait_until(lambda: gateway.gateway_metric("upscale_in_progress") == 1, 20)
         assert gateway.stop(number) == 0
-        assert request.result()
+        assert any("Upscaling at" in line for line in gateway.output)
+        assert request.result() == server.upscale(IMAGE, **fields)
 
 
 def test_a_url_that_is_none_is_named() -> None:

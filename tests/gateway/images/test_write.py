@@ -42,7 +42,7 @@ def test_the_longest_side_fits_and_one_more_is_refused(output_format: OutputForm
 
 
 def test_others_may_run_while_a_picture_is_encoded() -> None:
-    image = np.zeros((4000, 4000, 3), np.uint8)
+    image = np.zeros((2000, 2000, 3), np.uint8)
     encoding = threading.Thread(target=write_image, args=(image, "webp"))
     encoding.start()
     turns = 0
