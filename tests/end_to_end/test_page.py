@@ -265,6 +265,25 @@ def test_the_facts_that_the_page_asks_for(server: Server) -> None:
     assert (facts["max_input_pixels"], facts["max_body_bytes"]) == (1024 * 1024, 10_000_000)
 
 
+def test_a_step_cache_is_offered_where_there_is_one(
+    servers: Callable[[str], Server], open_page: Open
+) -> None:
+    """And sent, so that its cheap rows are in the forecast and in the counts."""
+    server = servers("wide")
+    page = open_page(server)
+    choose(page, 4)
+    with page.expect_request("**/estimate") as asked:
+        page.get_by_label("Step cache").fill("3")
+    assert asked.value.post_data_json["step_cache"] == 3
+    rows = server.metric("upscale_denoise_unet_total", of="shallow_rows")
+    submit(page)
+    expect(page.get_by_role("link", name="Download")).to_be_visible()
+    assert server.metric("upscale_denoise_unet_total", of="shallow_rows") == rows + 2 * 2
+    other = open_page(servers("narrow"))
+    choose(other, 4)
+    expect(other.get_by_label("Step cache")).to_be_hidden()
+
+
 def test_a_cancel_ends_the_work(server: Server, open_page: Open) -> None:
     page = open_page(server)
     choose(page, MANY_STEPS)
