@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 
 from cli.console import byte_bars, console, count_bars, fail
+from stages.admission import MEGABYTE
 from stages.schedulers import NAMES
+from stages.tiles import MAX_TILE
 
 if TYPE_CHECKING:
     from export.checkpoint import Checkpoint
@@ -37,6 +39,13 @@ Scheduler = Annotated[
     typer.Option(
         help=f"The default of requests: {', '.join(NAMES)}, or a scheduler_config.json. Default:"
         " the model's own."
+    ),
+]
+StepCache = Annotated[
+    int | None,
+    typer.Option(
+        help="Write a second UNet graph, so that requests may take a step_cache: its depth,"
+        " DeepCache's cache_branch_id. 0 saves most. Default: none."
     ),
 ]
 Engines = Annotated[
@@ -71,6 +80,7 @@ def export(
     variant: Variant = None,
     model_id: ModelId = None,
     scheduler: Scheduler = None,
+    step_cache: StepCache = None,
     engine: Engines = None,
     precision: Precisions = None,
     check: Check = False,
@@ -95,13 +105,14 @@ def export(
         with ending_by_exception():
             # All that can be refused is refused before the first of gigabytes.
             checkpoint = find_checkpoint(
-                model, revision, safety_checker, model_id, variant, scheduler
+                model, revision, safety_checker, model_id, variant, scheduler, step_cache
             )
             choices = choose_engines(
                 networks_of(checkpoint), engine or [], precision or [], has_gpu()
             )
-            for told in filter(None, (*scheduler_lines(checkpoint), warning(choices, has_gpu()))):
-                console.print(told, markup=False)
+            told = (*scheduler_lines(checkpoint), warning(choices, has_gpu()))
+            for line in filter(None, (*told, step_cache_line(checkpoint))):
+                console.print(line, markup=False)
             if output is not None:
                 refuse_too_little_room(needs(checkpoint, output, choices))
             download_weights(checkpoint)
@@ -144,6 +155,18 @@ def scheduler_lines(checkpoint: "Checkpoint") -> Iterator[str]:
     yield f"Schedulers: {own}, the default, {', '.join(others)}."
     for name, why in checkpoint.left_out.items():
         yield f"Without {name}: {why}."
+
+
+def step_cache_line(checkpoint: "Checkpoint") -> str | None:
+    """What it saves and takes."""
+    if (cache := checkpoint.step_cache) is None:
+        return None
+    megabytes = 2 * cache.feature_bytes(MAX_TILE, MAX_TILE) / MEGABYTE
+    return (
+        f"Step cache: a call between two full ones takes {100 * cache.cost:.1f} % of their"
+        f" operations. MEMORY_BUDGET_MB has to hold {megabytes:.0f} MB more for each of denoise's"
+        f" places (max_active), where tiles are at most {MAX_TILE} x {MAX_TILE}."
+    )
 
 
 def download_weights(checkpoint: "Checkpoint") -> None:

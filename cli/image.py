@@ -47,6 +47,12 @@ Scheduler = Annotated[
     str | None,
     typer.Option(help="What steps to the picture, like DPMSolverMultistep; default: the model's."),
 ]
+StepCache = Annotated[
+    int | None,
+    typer.Option(
+        help="Steps from one call of the whole UNet to the next; 1 is off. Default: the server's."
+    ),
+]
 GuidanceScale = Annotated[float | None, typer.Option(help="How strongly the prompt guides.")]
 NoiseLevel = Annotated[int | None, typer.Option(help="Noise added to the input.")]
 SafetyCheck = Annotated[
@@ -109,6 +115,7 @@ def image(
     seed: Seed = None,
     steps: Steps = None,
     scheduler: Scheduler = None,
+    step_cache: StepCache = None,
     guidance_scale: GuidanceScale = None,
     noise_level: NoiseLevel = None,
     safety_check: SafetyCheck = None,
@@ -141,6 +148,7 @@ def image(
     )
     form = replace(form, color_fix=color_fix, scheduler=scheduler, scale=scale, width=width)
     form = replace(form, height=height, background=background, fit=fit or None)
+    form = replace(form, step_cache=step_cache)
     _upscale(
         source,
         output,

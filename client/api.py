@@ -40,6 +40,7 @@ class Form:
     background: str | None = None
     fit: bool | None = None
     scheduler: str | None = None
+    step_cache: int | None = None
 
     @property
     def given(self) -> dict[str, str | int | float | bool]:

@@ -18,6 +18,8 @@ CONNECT_TIMEOUT_S = 10.0
 ESTIMATED = (
     "num_inference_steps",
     "guidance_scale",
+    "scheduler",
+    "step_cache",
     "output_format",
     "fit",
 )  # fields that it goes by

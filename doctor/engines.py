@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_INT64
+from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_INT64, ModelConfig
 
 from doctor.apart import Failed, apart
 from doctor.finding import Finding, good, unchecked, wrong
-from export.networks import NETWORKS
 from export.tensorrt_engine import load_tensorrt
 from export.triton_config import read_config
 from stages.engines import find_engine
 from stages.machine import MANIFEST, machine_refusal
+from stages.step_cache import FEATURE, StepCache, read_step_cache
+from stages.tiles import PLAN
 
 SIDE = 64  # of the latents that an engine is run with
 DTYPES = {TYPE_FP32: torch.float32, TYPE_INT64: torch.int64}
@@ -84,42 +85,42 @@ def run_engine(repository: Path, name: str, engine: str, device: str) -> Ran:
 
     Raises ValueError for an output with what is no number, and whatever the libraries raise.
     """
-    network = next(network for network in NETWORKS if network.name == name)
     folder = repository / name / "1"
+    config = read_config(repository / name / "config.pbtxt")
+    outputs = [tensor.name for tensor in config.output]
     if device != "cpu":
         torch.cuda.set_device(device)  # TensorRT takes the current one
     free_before = free_bytes(device)
     began = time.perf_counter()
     if engine == "tensorrt":
-        plan = load_tensorrt(network, folder / "model.plan")
-        run: Callable[[dict[str, torch.Tensor]], Any] = plan
+        run: Callable[[dict[str, torch.Tensor]], Any] = load_tensorrt(folder / PLAN, outputs)
         where = device
     else:
-        found = find_engine(folder, device, [network.output])
+        found = find_engine(folder, device, outputs)
         if found is None:
             raise FileNotFoundError(f"{folder} has no engine; export the repository again")
         run, where = found, found.device
     loaded = time.perf_counter()
-    inputs = zeros(repository / name / "config.pbtxt")
+    manifest = json.loads((repository / MANIFEST).read_text())
+    inputs = zeros(config, read_step_cache(manifest.get("step_cache")))
     for _ in range(2):
         run_began = time.perf_counter()
         result = run(inputs)
-        output = torch.as_tensor(result[0] if engine != "tensorrt" else result).cpu()
+        made = [torch.as_tensor(output).cpu() for output in result]
         run_s = time.perf_counter() - run_began
-    if not bool(output.isfinite().all()):
+    if not all(bool(output.isfinite().all()) for output in made):
         raise ValueError("it answers with what is no number")
     return Ran(where, loaded - began, run_s, free_before - free_bytes(device))
 
 
-def zeros(config: Path) -> dict[str, torch.Tensor]:
-    """One row of zeros for every input that a config.pbtxt names."""
-    return {
-        tensor.name: torch.zeros(
-            [1, *(SIDE if size == -1 else size for size in tensor.dims)],
-            dtype=DTYPES[tensor.data_type],
-        )
-        for tensor in read_config(config).input
-    }
+def zeros(config: ModelConfig, step_cache: StepCache | None = None) -> dict[str, torch.Tensor]:
+    """One row of zeros for every input of a configuration. step_cache: of the repository."""
+    inputs = {}
+    for tensor in config.input:
+        side = SIDE // step_cache.stride if step_cache and tensor.name == FEATURE else SIDE
+        sizes = [1, *(side if size == -1 else size for size in tensor.dims)]
+        inputs[tensor.name] = torch.zeros(sizes, dtype=DTYPES[tensor.data_type])
+    return inputs
 
 
 def free_bytes(device: str) -> int:

@@ -62,7 +62,7 @@ def load_aoti(path: Path, device: str) -> Run:
     """The package in a folder, as it is served. device: `cpu` or `cuda`, as it was compiled for."""
     engine = AotiEngine(path, "cuda:0" if device == "cuda" else "cpu")
 
-    def run(inputs: Inputs) -> torch.Tensor:
-        return torch.as_tensor(engine(inputs)[0]).cpu()
+    def run(inputs: Inputs) -> list[torch.Tensor]:
+        return [torch.as_tensor(output).cpu() for output in engine(inputs)]
 
     return run

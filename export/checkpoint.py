@@ -20,9 +20,11 @@ from export.hub import Count
 from export.safety_checker import find_safety_checker
 from export.schedulers import chosen_scheduler, served_schedulers
 from export.source import find, model_id_of
+from export.step_cache import step_cache_of
 from export.weights import Weights, refuse_unknown_variant, weights_of
 from stages.limits import DEFAULT_INFERENCE_STEPS
 from stages.schedulers import Scheduler
+from stages.step_cache import StepCache
 
 MODELS = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
 OTHERS = ("tokenizer", "scheduler", "low_res_scheduler")
@@ -51,7 +53,8 @@ class Checkpoint:
     The models of `pipeline` and `safety_checker` have their configurations but no weights; `load`
     makes one that has. weights: by network, `text_encoder`, `unet`, `vae`, `safety_checker`.
     schedulers: diffusers' that are served, the default first; left_out: why others are not, by
-    name. revision: the Hugging Face commit, or None for a local folder.
+    name. revision: the Hugging Face commit, or None for a local folder. step_cache: where one is
+    to be exported.
     """
 
     model_id: str
@@ -64,6 +67,7 @@ class Checkpoint:
     weights: Mapping[str, Weights]
     schedulers: Mapping[Scheduler, Any]
     left_out: Mapping[str, str]
+    step_cache: StepCache | None = None
 
     def load(self, name: str) -> Any:
         """A network in float32 on the CPU, read anew: it is gone when the caller lets go of it.
@@ -103,12 +107,14 @@ def find_checkpoint(
     model_id: str | None,
     variant: str | None = None,
     scheduler: str | None = None,
+    cache_branch: int | None = None,
 ) -> Checkpoint:
     """Look at a checkpoint, of the hub or in a folder; of the hub only small files are brought.
 
     scheduler: the default of requests, as export/schedulers.py chooses it.
     safety_checker: an id, an id@revision or a folder, `none` to leave it out, or None for the
-    checkpoint's own and, where it has none, `safety_checker.USUAL`.
+    checkpoint's own and, where it has none, `safety_checker.USUAL`. cache_branch: of a step cache,
+    as in export/step_cache.py; None for none.
     Raises ExportError when something is missing or of a kind that the stages do not serve.
     """
     source = find(model, revision, SMALL)
@@ -131,6 +137,7 @@ def find_checkpoint(
         weights=weights,
         schedulers=schedulers,
         left_out=left_out,
+        step_cache=None if cache_branch is None else step_cache_of(pipeline.unet, cache_branch),
     )
 
 

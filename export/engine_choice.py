@@ -57,19 +57,19 @@ def choose_engines(
     A precision for all leaves those in fp32 that are refused in it; see `Network.reduced`.
     Raises ExportError for a value or a network that is none, and for what cannot be made here.
     """
-    names = [network.name for network in networks]
+    names = [network.name for network in networks if not network.of]
     engine_of = _by_network("--engine", engines, [e.value for e in Engine], names)
     precision_of = _by_network("--precision", precisions, [p.value for p in Precision], names)
     choices = {}
     for network in networks:
-        name = network.name
+        name = network.of or network.name
         default = GPU_PRECISIONS.get(name, Precision.FP32) if on_gpu else Precision.FP32
         engine = Engine(engine_of.get(name) or engine_of.get("") or Engine.ONNX)
         precision = Precision(precision_of.get(name) or precision_of.get("") or default)
         if name not in precision_of and not network.runs_in(precision):
             precision = Precision.FP32
-        choices[name] = Choice(engine, precision)
-        if reason := choice_refusal(network, choices[name], on_gpu):
+        choices[network.name] = Choice(engine, precision)
+        if reason := choice_refusal(network, choices[network.name], on_gpu):
             raise ExportError(reason)
     return choices
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
-from tritonclient.grpc.model_config_pb2 import ModelConfig
+from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelConfig
 
 from export.aoti_engine import export_aoti, load_aoti
 from export.checkpoint import Checkpoint
@@ -66,13 +66,15 @@ def write_engine(
             graph = Path(temporary, "model.onnx")
             export_onnx(network, inside, checkpoint, graph)
             profiles = export_tensorrt(network, checkpoint, graph, path, max_batch_size)
-        run = load_tensorrt(network, path)
+        run = load_tensorrt(path, network.outputs)
     return Written(run, measure(network, module, checkpoint, run), device, profiles)
 
 
 def fit_config(path: Path, network: Network, choice: Choice, written: Written) -> None:
     """Name the backend in an engine's config.pbtxt, and the dimensions of this checkpoint."""
     config = read_config(path)
+    for name in network.beside:
+        config.output.add(name=name, data_type=TYPE_FP32)
     for tensor in [*config.input, *config.output]:
         tensor.dims[:] = written.measured.dims[tensor.name]
     if choice.engine is not Engine.ONNX:
@@ -94,7 +96,7 @@ def fit_config(path: Path, network: Network, choice: Choice, written: Written) -
 
 def is_run_by_denoise(network: Network, choice: Choice) -> bool:
     """Whether the model of this engine is called by nobody as a rule, so that it loads none."""
-    return network.name == "unet" and choice.engine is not Engine.TENSORRT
+    return "unet" in (network.name, network.of) and choice.engine is not Engine.TENSORRT
 
 
 def warm_up(config: ModelConfig, side: int) -> None:

@@ -13,7 +13,7 @@ from export.networks import Inputs, Network
 from export.precision import Precision
 
 Size = tuple[int, int, int]  # batch, height and width of the latents
-Run = Callable[[Inputs], Tensor]  # an engine: CPU tensors in, a CPU tensor out
+Run = Callable[[Inputs], list[Tensor]]  # an engine: CPU tensors in, CPU tensors out
 
 # The checks use other sizes than the export, so that an axis which the trace froze shows up as an
 # error; among them the smallest, where a compiler may have assumed more than one of something.
@@ -35,10 +35,13 @@ def measure(network: Network, module: nn.Module, checkpoint: Checkpoint, run: Ru
     for size in CHECK_SIZES:
         inputs = seeded_inputs(network, checkpoint, size)
         with torch.no_grad():
-            expected = module(**inputs)
-        errors.append(relative_error(network, run(inputs), expected))
-        shapes.append({name: list(t.shape[1:]) for name, t in inputs.items()})
-        shapes[-1][network.output] = list(expected.shape[1:])
+            made = module(**inputs)
+        expected = made if isinstance(made, tuple) else (made,)
+        errors += [
+            relative_error(network, *pair) for pair in zip(run(inputs), expected, strict=True)
+        ]
+        tensors = {**inputs, **dict(zip(network.outputs, expected, strict=True))}
+        shapes.append({name: list(tensor.shape[1:]) for name, tensor in tensors.items()})
     dims = {
         name: [
             sizes[0] if len(set(sizes)) == 1 else -1

@@ -1,7 +1,7 @@
 """The four networks as data: inputs and output, which axes are free, how exact each must be."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,9 @@ from torch.export import Dim
 
 from export.checkpoint import Checkpoint
 from export.precision import Precision
+from export.step_cache import CachingUNet, ShallowUNet, predict
+from stages.step_cache import FEATURE, StepCache
+from stages.tiles import MULTIPLE
 
 Inputs = dict[str, Tensor]
 
@@ -41,14 +44,7 @@ class UNet(nn.Module):
     def forward(
         self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, class_labels: Tensor
     ) -> Tensor:
-        out_sample: Tensor = self.unet(
-            sample,
-            timestep[:, 0],
-            encoder_hidden_states,
-            class_labels=class_labels[:, 0],
-            return_dict=False,
-        )[0]
-        return out_sample
+        return predict(self.unet, sample, timestep, encoder_hidden_states, class_labels)
 
 
 class VaeDecoder(nn.Module):
@@ -118,6 +114,12 @@ class Network:
         default_factory=lambda: {Precision.FP16: 1e-2, Precision.BF16: 5e-2}
     )
     why_not: str = ""  # in what is missing, a sentence
+    beside: tuple[str, ...] = ()  # outputs after the first
+    of: str = ""  # the network that it is a part of, whose choice of an engine it shares
+
+    @property
+    def outputs(self) -> list[str]:
+        return [self.output, *self.beside]
 
     def runs_in(self, precision: Precision) -> bool:
         return precision is Precision.FP32 or precision in self.reduced
@@ -153,10 +155,18 @@ def _safety_checker_inputs(checkpoint: Checkpoint, batch: int, *_: int) -> Input
     return {"pixel_values": torch.randn(batch, 3, size, size)}
 
 
+def _shallow_inputs(checkpoint: Checkpoint, batch: int, height: int, width: int) -> Inputs:
+    assert checkpoint.step_cache is not None
+    size = checkpoint.step_cache.feature_size(height, width)
+    inputs = _unet_inputs(checkpoint, batch, height, width)
+    return {**inputs, FEATURE: torch.randn(batch, *size)}
+
+
 # Twice what any config.pbtxt takes. With 64 PyTorch's exporter finds that it must not be 64.
 _BATCH = {0: Dim("batch", min=1, max=32)}
 # The UNet halves its input three times; only multiples of 8 come back to their own size.
-_UNET_AXES = {**_BATCH, 2: 8 * Dim("height", min=1, max=128), 3: 8 * Dim("width", min=1, max=128)}
+_EIGHTHS = (Dim("height", min=1, max=128), Dim("width", min=1, max=128))
+_UNET_AXES = {**_BATCH, 2: 8 * _EIGHTHS[0], 3: 8 * _EIGHTHS[1]}
 _VAE_AXES = {**_BATCH, 2: Dim("height", min=2, max=1024), 3: Dim("width", min=2, max=1024)}
 
 NETWORKS = (
@@ -202,6 +212,35 @@ NETWORKS = (
 
 
 def networks_of(checkpoint: Checkpoint) -> list[Network]:
-    """The networks that this checkpoint has: all, or all but the safety checker."""
+    """The networks that this checkpoint has: all, or all but the safety checker.
+
+    With a step cache there is a second UNet after the first, which gives its deep feature, too.
+    """
     has_checker = checkpoint.safety_checker is not None
-    return [network for network in NETWORKS if has_checker or network.name != "safety_checker"]
+    found = [network for network in NETWORKS if has_checker or network.name != "safety_checker"]
+    if checkpoint.step_cache is None:
+        return found
+    at = next(index for index, network in enumerate(found) if network.name == "unet")
+    return [*found[:at], *split(found[at], checkpoint.step_cache), *found[at + 1 :]]
+
+
+def split(unet: Network, step_cache: StepCache) -> tuple[Network, Network]:
+    """The UNet with its deep feature, and its outermost blocks."""
+    high, wide = (
+        side if step_cache.stride == MULTIPLE else MULTIPLE // step_cache.stride * side
+        for side in _EIGHTHS
+    )
+    caching = replace(
+        unet,
+        module=lambda checkpoint: CachingUNet(checkpoint.load("unet"), step_cache),
+        beside=(FEATURE,),
+    )
+    shallow = replace(
+        unet,
+        name="unet_shallow",
+        module=lambda checkpoint: ShallowUNet(checkpoint.load("unet"), step_cache),
+        inputs=_shallow_inputs,
+        dynamic={**unet.dynamic, FEATURE: {**_BATCH, 2: high, 3: wide}},
+        of="unet",
+    )
+    return caching, shallow

@@ -42,6 +42,8 @@ def in_precision(module: nn.Module, precision: Precision) -> nn.Module:
         }
 
     def cast_output(_: nn.Module, __: Any, output: Any) -> Any:
+        if isinstance(output, tuple):
+            return tuple(_cast(tensor, torch.float32) for tensor in output)
         return _cast(output, torch.float32)
 
     inside = copy.deepcopy(module).to(dtype)

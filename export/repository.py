@@ -26,9 +26,11 @@ from export.triton_config import read_config, write_config
 from stages.gpu_memory import decoder_tiles
 from stages.machine import MANIFEST
 from stages.schedulers import schedulers_text
+from stages.step_cache import step_cache_text
 
 ROOT = Path(__file__).parents[1]
 SOURCES, STAGES = ROOT / "model_repository", ROOT / "stages"
+OPTIONAL = ("safety_checker", "unet_shallow")
 COMPILED = shutil.ignore_patterns("__pycache__")
 AOTI_MODEL = ROOT / "export" / "aoti_model.py"
 
@@ -58,7 +60,7 @@ def copy_sources(checkpoint: Checkpoint, folder: Path) -> None:
     """Copy the models that this checkpoint has, and stages/ into those in Python."""
     served = {network.name for network in networks_of(checkpoint)}
     for source in sorted(path for path in SOURCES.iterdir() if path.is_dir()):
-        if source.name == "safety_checker" and source.name not in served:
+        if source.name in OPTIONAL and source.name not in served:
             continue
         shutil.copytree(source, folder / source.name, ignore=COMPILED)
         version_folder = folder / source.name / "1"
@@ -174,12 +176,14 @@ def limit_vae_batches(checkpoint: Checkpoint, folder: Path, gpu_memory: int | No
 
 def served_parameters(checkpoint: Checkpoint) -> dict[str, str]:
     """What a client can read in the model configuration of `upscale`."""
+    step_cache = checkpoint.step_cache
     return {
         "model_id": checkpoint.model_id,
         "revision": checkpoint.revision or "",
         "safety_checker": checkpoint.safety_checker_id or "none",
         "schedulers": schedulers_text(checkpoint.schedulers),
         "max_noise_level": str(checkpoint.pipeline.config.max_noise_level),
+        **({"step_cache": step_cache_text(step_cache)} if step_cache else {}),
         **{key: str(value) for key, value in asdict(checkpoint.defaults).items()},
     }
 

@@ -9,6 +9,7 @@ from export.checkpoint import Checkpoint
 from export.engine_choice import Choice, Engine
 from export.networks import Network, networks_of
 from export.precision import Precision
+from export.step_cache import outermost_parameters
 
 BYTES = {Precision.FP32: 4, Precision.FP16: 2, Precision.BF16: 2}  # of a number
 # While it is made: a compiler's intermediate library and objects, TensorRT's ONNX file.
@@ -17,8 +18,13 @@ COPIES = {Engine.ONNX: 1, Engine.AOTI: 3, Engine.TENSORRT: 2}
 
 def size_of(checkpoint: Checkpoint, network: Network, precision: Precision) -> int:
     """About how many bytes an engine's file takes. Raises ExportError when weights are broken."""
-    weights = {"vae_decoder": "vae"}.get(network.name, network.name)
-    return BYTES[precision] * checkpoint.weights[weights].parameters()
+    if network.of:
+        assert checkpoint.step_cache is not None
+        parameters = outermost_parameters(checkpoint.pipeline.unet, checkpoint.step_cache.branch)
+    else:
+        weights = {"vae_decoder": "vae"}.get(network.name, network.name)
+        parameters = checkpoint.weights[weights].parameters()
+    return BYTES[precision] * parameters
 
 
 def needs(

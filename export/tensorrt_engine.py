@@ -4,6 +4,7 @@ Strongly typed: every type is the ONNX graph's, so precision is decided there. T
 TensorRT 11: https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/python-api-docs.html
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,30 +97,31 @@ def export_tensorrt(
     return len(wanted)
 
 
-def load_tensorrt(network: Network, path: Path) -> Run:
+def load_tensorrt(path: Path, outputs: Sequence[str]) -> Run:
     """The plan as a function, on its last profile, which takes every size."""
     trt = import_tensorrt()
     engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(path.read_bytes())
     if engine is None:
-        raise ExportError(f"{network.name}: TensorRT {trt.__version__} cannot load {path.name}.")
+        raise ExportError(f"TensorRT {trt.__version__} cannot load {path}.")
     context = engine.create_execution_context()
     stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     context.set_optimization_profile_async(engine.num_optimization_profiles - 1, stream.cuda_stream)
     dtypes = {trt.DataType.FLOAT: torch.float32, trt.DataType.UINT8: torch.uint8}
 
-    def run(inputs: Inputs) -> torch.Tensor:
+    def run(inputs: Inputs) -> list[torch.Tensor]:
         tensors = {name: tensor.cuda() for name, tensor in inputs.items()}
         for name, tensor in tensors.items():
             context.set_input_shape(name, tuple(tensor.shape))
-        dtype = dtypes[engine.get_tensor_dtype(network.output)]
-        shape = tuple(context.get_tensor_shape(network.output))
-        tensors[network.output] = torch.empty(shape, dtype=dtype, device="cuda")
+        for name in outputs:
+            dtype = dtypes[engine.get_tensor_dtype(name)]
+            shape = tuple(context.get_tensor_shape(name))
+            tensors[name] = torch.empty(shape, dtype=dtype, device="cuda")
         for name, tensor in tensors.items():
             context.set_tensor_address(name, tensor.data_ptr())
         torch.cuda.synchronize()
         context.execute_async_v3(stream.cuda_stream)
         stream.synchronize()
-        return tensors[network.output].cpu()
+        return [tensors[name].cpu() for name in outputs]
 
     return run
 

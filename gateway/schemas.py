@@ -53,6 +53,10 @@ class Model(BaseModel):
     schedulers: Annotated[
         list[str], Field(description="That a request may name; the first is the default.")
     ]
+    has_step_cache: Annotated[
+        bool, Field(description="Whether a request may have a step_cache above 1.")
+    ] = False  # as of servers of before there was one; so below
+    step_cache: Annotated[int, Field(description="Of a request without one; 1 is off.")] = 1
     input_formats: Annotated[list[str], Field(description="Of images, told by their content.")]
     max_input_pixels: Annotated[int, Field(description="Largest image, width times height.")]
     max_fit_pixels: Annotated[int, Field(description="Largest image that fit reduces to that.")]
@@ -67,6 +71,9 @@ class Estimate(BaseModel):
     accepted: Annotated[bool, Field(description="Whether the request would be taken.")]
     reason: Annotated[str | None, Field(description="Why it would not.")]
     unet_rows: Annotated[int, Field(description="Rows of the UNet, of tile_pixels each.")]
+    shallow_rows: Annotated[
+        int, Field(description="Of these, those of its outermost blocks alone, by step_cache.")
+    ] = 0
     tiles: Annotated[int, Field(description="Windows that its latents are worked on in.")]
     tile_pixels: Annotated[int, Field(description="Latent pixels of a tile.")]
     memory_bytes: Annotated[int, Field(description="What it takes of MEMORY_BUDGET_MB.")]

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.http.error_answers import ErrorProfile
+from stages.limits import MAX_INFERENCE_STEPS
 
 LAST_PORT = 65535
 
@@ -91,6 +92,13 @@ class Settings(BaseSettings):
     )
     preview_every: int = Field(
         4, ge=0, description="Steps of a watched request from one preview to the next; 0 for none."
+    )
+    step_cache: int = Field(
+        1,
+        ge=1,
+        le=MAX_INFERENCE_STEPS,
+        description="The field step_cache of requests without one, where the model has a step"
+        " cache; 1 is off.",
     )
     media: str = Field(
         "inline",

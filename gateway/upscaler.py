@@ -33,6 +33,7 @@ from gateway.routes.form import (
     UpscaleJson,
     filled_in,
     form_of_json,
+    interval_of,
     scheduler_of,
 )
 from gateway.settings import Settings
@@ -104,7 +105,7 @@ class Upscaler:
         note(width=width, height=height)
         check_size(SCALE * height, SCALE * width, output_format)
         output = Output(output_format, *form.result_size(width, height), alpha)
-        return form.inputs(image, model), output
+        return form.inputs(image, model, self.settings.step_cache), output
 
     async def _limits(
         self, form: UpscaleFields, output_format: OutputFormat, model: ServedModel
@@ -115,9 +116,10 @@ class Upscaler:
         limits = await self.pool.denoise_limits()
         asked = filled_in(form.num_inference_steps, form.guidance_scale, model)
         scheduler = scheduler_of(form.scheduler, model)
+        cached = model.step_cache, interval_of(form.step_cache, model, self.settings.step_cache)
 
         def fit(width: int, height: int) -> tuple[int, int]:
-            work = Work(width, height, *asked, self.pool.max_tile, scheduler)
+            work = Work(width, height, *asked, self.pool.max_tile, scheduler, *cached)
             return fitted(work, output_format, self.settings, limits)
 
         return max(self.settings.max_fit_pixels, self.settings.max_input_pixels), fit
@@ -166,6 +168,8 @@ class Upscaler:
             inputs.guidance_scale,
             self.pool.max_tile,
             inputs.scheduler,
+            inputs.model.step_cache,
+            inputs.step_cache,
         )
         check_duration(self.pace, work, deadline - asyncio.get_running_loop().time())
         if events is not None:

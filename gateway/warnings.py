@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from gateway.settings import SafetyCheck, Settings
 from gateway.triton.pool import TritonPool
+from stages.step_cache import NOT_EXPORTED
 
 POLL_INTERVAL_S = 0.5
 ALIKE = 0.9  # of two names, as difflib has it: a letter or an underscore more, less or other
@@ -36,7 +37,7 @@ def warnings_of(settings: Settings, variables: Iterable[str]) -> list[str]:
 
 
 async def warn(settings: Settings, pool: TritonPool) -> None:
-    """Log them, and once a model is served, whether it lacks what Livepeer's clients ask for."""
+    """Log them, and once a model is served, what it lacks that clients or settings ask for."""
     for warning in warnings_of(settings, os.environ):
         logger.warning(warning)
     while not pool.ready():
@@ -46,6 +47,11 @@ async def warn(settings: Settings, pool: TritonPool) -> None:
             "The served model has no safety checker: requests with safety_check true, which is the"
             " default and what Livepeer's SDKs always send, are refused. SAFETY_CHECK=skip serves"
             " them unchecked."
+        )
+    if settings.step_cache > 1 and pool.model.step_cache is None:
+        logger.warning(
+            f"STEP_CACHE={settings.step_cache} changes nothing: {NOT_EXPORTED}. Every step runs the"
+            " whole UNet."
         )
 
 

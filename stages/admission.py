@@ -15,17 +15,20 @@ from collections.abc import Sequence
 
 from stages.errors import ImageTooLarge
 from stages.request import BYTES_PER_PIXEL, Request
+from stages.step_cache import StepCache
 from stages.tiles import MAX_TILE
 
 MEGABYTE = 1_000_000
+GUIDED_ROWS = 2
 
 
 class Admission:
     """The bounds on active jobs.
 
     max_active: how many. memory_budget_mb: of their latents, images and tiles, 10^6 bytes.
-    prompt_embeds_bytes: of one prompt. max_tile: of the requests. Raises ValueError when the budget
-    is too small.
+    prompt_embeds_bytes: of one prompt. max_tile: of the requests. step_cache: of the repository, so
+    that any place may need the deep features of a guided job. Raises ValueError when the budget is
+    too small.
     """
 
     def __init__(
@@ -34,16 +37,20 @@ class Admission:
         memory_budget_mb: int,
         prompt_embeds_bytes: int,
         max_tile: int = MAX_TILE,
+        step_cache: StepCache | None = None,
     ) -> None:
         self.max_active = max_active
         self._max_tiled = max(1, max_active // 2)
-        reserve = max_active * (BYTES_PER_PIXEL * max_tile**2 + 4 * prompt_embeds_bytes)
+        features = GUIDED_ROWS * step_cache.feature_bytes(max_tile, max_tile) if step_cache else 0
+        place = BYTES_PER_PIXEL * max_tile**2 + 4 * prompt_embeds_bytes + features
+        reserve = max_active * place
         self._budget_mb = memory_budget_mb
         self._tiled_bytes = memory_budget_mb * MEGABYTE - reserve
         if self._tiled_bytes < 0:
             raise ValueError(
                 f"MEMORY_BUDGET_MB={memory_budget_mb}: {max_active} images of one tile need"
-                f" {-(-reserve // MEGABYTE)}; raise it or lower max_active."
+                f" {-(-reserve // MEGABYTE)}{' with a step cache' if features else ''}; raise it or"
+                " lower max_active."
             )
 
     def check_request(self, request: Request) -> None:

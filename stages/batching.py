@@ -18,12 +18,13 @@ def pixels_of(job: Job) -> int:
 def batches(pairs: Iterable[tuple[Job, Tile]], max_rows: int) -> Iterator[list[tuple[Job, Tile]]]:
     """Group tiles of one size, in order, into calls of at most max_rows rows of ROW_PIXELS.
 
-    A tile that takes more than that by itself goes alone.
+    Those of the whole UNet and of its outermost blocks go apart. A tile that takes more than that
+    by itself goes alone.
     """
-    by_size: dict[tuple[int, int], list[tuple[Job, Tile]]] = defaultdict(list)
+    groups: dict[tuple[tuple[int, int], bool], list[tuple[Job, Tile]]] = defaultdict(list)
     for job, tile in pairs:
-        by_size[tile.size].append((job, tile))
-    for group in by_size.values():
+        groups[tile.size, job.is_shallow].append((job, tile))
+    for group in groups.values():
         batch: list[tuple[Job, Tile]] = []
         pixels = 0
         for job, tile in group:

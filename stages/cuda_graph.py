@@ -27,12 +27,11 @@ class CudaGraph:
             torch.cuda.device(device),
             torch.cuda.graph(self._graph, stream=engine.stream, capture_error_mode="thread_local"),
         ):
-            [self._output] = engine(dict(zip(self._names, self._inputs, strict=True)))
+            self._outputs = engine(dict(zip(self._names, self._inputs, strict=True)))
         after, _ = torch.cuda.mem_get_info(device)
         self.nbytes = max(0, before - after)
 
-    def __call__(self, inputs: Tensors) -> torch.Tensor:
+    def __call__(self, inputs: Tensors) -> list[torch.Tensor]:
         torch._foreach_copy_(self._inputs, [inputs[name] for name in self._names])
         self._graph.replay()
-        output: torch.Tensor = self._output
-        return output
+        return self._outputs

@@ -96,7 +96,7 @@ class OnnxEngine:
 
 
 class AotiEngine:
-    """A package of AOTInductor, on the device that it was compiled for; it has one output."""
+    """A package of AOTInductor, on the device that it was compiled for."""
 
     def __init__(self, folder: Path, device: str) -> None:
         """folder: with the package unpacked: its code is mapped from there, nothing is written.
@@ -123,17 +123,17 @@ class AotiEngine:
 
     def __call__(self, batch: Batch) -> list[Any]:
         if self.device != "cpu":
-            return [self.call_package(batch)]
-        return run_in_parts(batch, lambda part: [self.call_package(part).numpy()])
+            return self.call_package(batch)
+        return run_in_parts(batch, lambda part: [out.numpy() for out in self.call_package(part)])
 
-    def call_package(self, batch: Batch) -> Any:
-        """All at once, to a tensor."""
+    def call_package(self, batch: Batch) -> list[Any]:
+        """All at once, to tensors."""
         import torch  # noqa: PLC0415
 
-        [output] = self.package.run(
+        outputs: list[Any] = self.package.run(
             [torch.as_tensor(batch[name], device=self.device).contiguous() for name in self.inputs]
         )
-        return output
+        return outputs
 
 
 def find_engine(folder: Path, device: str, outputs: Sequence[str]) -> Engine | None:

@@ -24,15 +24,15 @@ logger = logging.getLogger("denoise")
 
 
 class Graph(Protocol):
-    """A captured call. Its output is valid until the next one."""
+    """A captured call. Its outputs are valid until the next one."""
 
     nbytes: int  # of the device's memory
 
-    def __call__(self, inputs: Tensors) -> torch.Tensor: ...
+    def __call__(self, inputs: Tensors) -> list[torch.Tensor]: ...
 
 
 class GraphedEngine:
-    """An engine of one output whose calls are graphs, as far as memory allows.
+    """An engine whose calls are graphs, as far as memory allows.
 
     The graph that was used least recently goes for a new one, unless it was used within the last
     IDLE_CALLS: sizes in turn would be captured in every round.
@@ -55,8 +55,8 @@ class GraphedEngine:
         rows = len(batch["sample"])
         inputs = padded(batch, bucket_of(rows))
         graph = self._graph_of(inputs)
-        output = graph(inputs) if graph else self._engine(inputs)[0]
-        return [output[:rows]]
+        outputs = graph(inputs) if graph else self._engine(inputs)
+        return [output[:rows] for output in outputs]
 
     def _graph_of(self, inputs: Tensors) -> Graph | None:
         self._calls += 1

@@ -43,6 +43,9 @@ class Job:
     # float32 [12, S]: of each step the timestep, the guidance scale, then the schedule's factors of
     # latents and of the prediction, with zeros for what it does not look back on.
     _factors: torch.Tensor
+    # Of each tile, where a step cache keeps them: float32 [1, C, h, w] for the row with the prompt
+    # and, if guided, for that without.
+    features: dict[Tile, list[torch.Tensor]]
     _nothing: torch.Tensor  # float32 [1, 4, h, w] of zeros, which take no memory
     _weights: list[torch.Tensor]  # float32 [h, w] of each tile, where there are several
 
@@ -80,6 +83,7 @@ class Job:
         self._nothing = torch.zeros((1, 1, 1, 1), device=device).expand_as(latents)
         tiles = request.tiles if request.is_tiled else []
         self._weights = [torch.from_numpy(tile.weights).to(device) for tile in tiles]
+        self.features = empty_features(request, device)
         # The last of all: by it the loop's thread sees that the job is started.
         self.noise_pred = torch.zeros_like(self.latents)
 
@@ -91,6 +95,18 @@ class Job:
     def factors(self) -> torch.Tensor:
         """The numbers of this step, as prediction.py's rows have them: a view [12, 1]."""
         return self._factors[:, self.steps_done : self.steps_done + 1]
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether this step runs the outermost blocks alone."""
+        return not self.request.is_full(self.steps_done)
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether this step makes the deep features that the next one takes."""
+        following = self.steps_done + 1
+        is_needed = following < self.request.unet_calls and not self.request.is_full(following)
+        return is_needed and not self.is_shallow
 
     def carried(self, index: int) -> torch.Tensor:
         """What earlier steps add to the latents after this one, and `index` steps later."""
@@ -204,6 +220,17 @@ def factors_of(schedule: Schedule, guidance_scale: float) -> NDArray[np.float32]
     factors[:, : schedule.history + 1] = schedule.factors
     scale = np.full(len(schedule), guidance_scale, np.float32)
     return np.stack([schedule.timesteps, scale, *factors[0], *factors[1]])
+
+
+def empty_features(request: Request, device: torch.device) -> dict[Tile, list[torch.Tensor]]:
+    """Room for a job's deep features, all of it from its start: it is planned for."""
+    if request.step_cache is None or not request.shallow_calls:
+        return {}
+    size = request.step_cache.feature_size(*request.tiles[0].size)
+    return {
+        tile: [torch.empty((1, *size), device=device) for _ in range(request.rows_per_tile)]
+        for tile in request.tiles
+    }
 
 
 def thinned(tensor: torch.Tensor) -> torch.Tensor:

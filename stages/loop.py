@@ -23,6 +23,7 @@ from stages.job import Job, Report
 from stages.job_queue import JobQueue
 from stages.prediction import UNet, predict
 from stages.request import Caller, Request
+from stages.step_cache import FEATURE
 from stages.tiles import Tile
 
 # Between two looks at who went away, each a message to Triton's process and back for every job, and
@@ -43,6 +44,7 @@ class Counts:
     refused: int = 0  # too many waited already
     unet_calls: int = 0
     unet_rows: int = 0
+    unet_shallow_rows: int = 0  # of them, those of the outermost blocks alone; see step_cache.py
     unet_seconds: float = 0.0  # on a GPU, until the calls were launched
 
 
@@ -206,13 +208,15 @@ class DenoiseLoop:
             active = self._queue.active
             self._predict_tiles([(job, tile) for job, tile in batch if job in active])
 
-    def _call_unet(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _call_unet(self, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         began = time.monotonic()
-        noise_pred = self._unet(inputs)
+        outputs = self._unet(inputs)
+        rows = len(outputs[0])
         self.counts.unet_seconds += time.monotonic() - began
         self.counts.unet_calls += 1
-        self.counts.unet_rows += len(noise_pred)
-        return noise_pred
+        self.counts.unet_rows += rows
+        self.counts.unet_shallow_rows += rows if FEATURE in inputs else 0
+        return outputs
 
     def _report(self) -> None:
         """Have those who watch told how far their jobs are, beside the next rounds."""

@@ -13,9 +13,12 @@ import torch
 
 from stages.job import Job
 from stages.schedules import MAX_HISTORY
+from stages.step_cache import FEATURE
 from stages.tiles import Tile
 
-UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
+# The inputs of `unet_inputs` -> noise_pred float32 [rows, 4, h, w], which is written to; and where
+# the whole UNet ran and there is a step cache, the deep feature float32 [rows, C, h / n, w / n].
+UNet = Callable[[dict[str, torch.Tensor]], list[torch.Tensor]]
 # Rows of a job's factors: for the UNet, for guidance, then those of latents and of the prediction
 # in what comes after this step, after the next one, and so on.
 TIMESTEP, GUIDANCE_SCALE, LATENTS, PREDICTION = 0, 1, 2, 3 + MAX_HISTORY
@@ -24,13 +27,16 @@ TIMESTEP, GUIDANCE_SCALE, LATENTS, PREDICTION = 0, 1, 2, 3 + MAX_HISTORY
 def predict(unet: UNet, pairs: Sequence[tuple[Job, Tile]]) -> None:
     """Predict tiles of one size in one call; jobs whose last tile it was take their step.
 
-    unet: the inputs of `unet_inputs` -> noise_pred float32 [rows, 4, h, w], which is written to.
+    All of them run the whole UNet, or all its outermost blocks alone.
     """
     pairs = sorted(pairs, key=lambda pair: not pair[0].request.is_guided)
     guided = sum(job.request.is_guided for job, _ in pairs)
     factors = beside([job.factors for job, _ in [*pairs, *pairs[:guided]]])
     inputs = unet_inputs(pairs, guided, factors[TIMESTEP])
-    noise_pred = guide(unet(inputs), guided, factors[GUIDANCE_SCALE])
+    noise_pred, *features = unet(inputs)
+    if features:
+        keep_features(pairs, features[0])
+    noise_pred = guide(noise_pred, guided, factors[GUIDANCE_SCALE])
     for (job, tile), part in zip(pairs, torch.split(noise_pred, 1), strict=True):
         job.add_prediction(tile, part)
     if any(job.request.is_tiled for job, _ in pairs):
@@ -45,7 +51,8 @@ def unet_inputs(
 ) -> dict[str, torch.Tensor]:
     """A row for every tile, then one without its prompt for the guided ones, which come first.
 
-    timesteps: float32 [rows].
+    timesteps: float32 [rows]. Where the outermost blocks run alone, with the deep features that the
+    jobs have kept.
     """
     rows = [*pairs, *pairs[:guided]]
     # Along the channels, so that latents and image of all rows are joined at once.
@@ -53,12 +60,32 @@ def unet_inputs(
     channels = sum(len(part) for part in parts[:2])
     embeds = [job.prompt_embeds for job, _ in pairs]
     embeds += [job.negative_prompt_embeds for job, _ in pairs[:guided]]
-    return {
+    inputs = {
         "sample": torch.cat(parts).view(-1, channels, *parts[0].shape[1:]),
         "timestep": timesteps[:, None],
         "encoder_hidden_states": stacked(embeds),
         "class_labels": torch.cat([job.class_labels for job, _ in rows]),
     }
+    if pairs[0][0].is_shallow:
+        kept = [job.features[tile] for job, tile in pairs]
+        with_prompt, without = [rows[0] for rows in kept], [rows[-1] for rows in kept[:guided]]
+        inputs[FEATURE] = stacked(with_prompt + without)
+    return inputs
+
+
+def keep_features(pairs: Sequence[tuple[Job, Tile]], feature: torch.Tensor) -> None:
+    """Copy each row of a call's deep feature to where its job keeps it, if its next step takes it.
+
+    Not a view of it: that would hold the rows of all the others. The rows are as in `unet_inputs`.
+    """
+    made = torch.split(feature, 1)
+    targets, sources = list[torch.Tensor](), list[torch.Tensor]()
+    for index, (job, tile) in enumerate(pairs):
+        if job.keeps_features:
+            targets += job.features[tile]
+            sources += made[index :: len(pairs)]  # with the prompt and, if guided, without
+    if targets:
+        torch._foreach_copy_(targets, sources)
 
 
 def guide(noise_pred: torch.Tensor, guided: int, scales: torch.Tensor) -> torch.Tensor:

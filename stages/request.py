@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stages.errors import InvalidRequest
 from stages.limits import MAX_INFERENCE_STEPS
 from stages.schedulers import DDIM, Scheduler
+from stages.step_cache import StepCache, check_interval, full_calls, is_full
 from stages.tiles import MAX_TILE, MULTIPLE, Tile, tiles_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Request:
     scheduler: Scheduler = DDIM
     preview_every: int = 0  # steps from one preview to the next; 0 for none
     max_tile: int = MAX_TILE  # latent pixels, the largest height and width that goes in one piece
+    step_cache: StepCache | None = None  # of the repository, where it has one
+    cache_interval: int = 1  # calls from one of the whole UNet to the next; more needs a step cache
 
     def validate(self, max_noise_level: int) -> None:
         """Raise InvalidRequest with a sentence that says what is allowed."""
@@ -59,11 +62,21 @@ class Request:
             raise InvalidRequest(
                 f"guidance_scale is {self.guidance_scale}; it must be a number of at least 0."
             )
+        check_interval(self.cache_interval, self.step_cache)
 
     @property
     def unet_calls(self) -> int:
         """How often each tile is predicted."""
         return self.scheduler.calls(self.num_inference_steps)
+
+    def is_full(self, call: int) -> bool:
+        """Whether a call, from 0, for a tile runs the whole UNet."""
+        return is_full(call, self.unet_calls, self.cache_interval)
+
+    @property
+    def shallow_calls(self) -> int:
+        """How often each tile is predicted by the outermost blocks alone."""
+        return self.unet_calls - full_calls(self.unet_calls, self.cache_interval)
 
     @property
     def is_guided(self) -> bool:
@@ -100,7 +113,15 @@ class Request:
         height, width = self.padded_size
         embeds = self.prompt_embeds.nbytes + self.negative_prompt_embeds.nbytes
         per_pixel = BYTES_PER_PIXEL + HISTORY_BYTES_PER_PIXEL * self.scheduler.history
-        return per_pixel * height * width + 2 * embeds
+        return per_pixel * height * width + 2 * embeds + self.feature_bytes
+
+    @property
+    def feature_bytes(self) -> int:
+        """Of the deep features that its job keeps, one for each row of each tile."""
+        if self.step_cache is None or not self.shallow_calls:
+            return 0
+        row = self.step_cache.feature_bytes(*self.tiles[0].size)
+        return len(self.tiles) * self.rows_per_tile * row
 
 
 class Caller(Protocol):

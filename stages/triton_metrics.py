@@ -23,7 +23,8 @@ class Metrics:
             "upscale_denoise_jobs_total", "Jobs that left the denoise loop, by outcome."
         )
         unet = _family(
-            "upscale_denoise_unet_total", "Calls of unet by the denoise loop, and the rows in them."
+            "upscale_denoise_unet_total",
+            "Calls of unet by the denoise loop, rows in them, and of these those of unet_shallow.",
         )
         unet_seconds = _family(
             "upscale_denoise_unet_seconds_total",
@@ -36,7 +37,10 @@ class Metrics:
                 outcome: ended.Metric(labels={"outcome": outcome})
                 for outcome in ("completed", "failed", "cancelled", "expired", "refused")
             },
-            **{f"unet_{of}": unet.Metric(labels={"of": of}) for of in ("calls", "rows")},
+            **{
+                f"unet_{of}": unet.Metric(labels={"of": of})
+                for of in ("calls", "rows", "shallow_rows")
+            },
             "unet_seconds": unet_seconds.Metric(labels={}),
         }
         self._published: dict[str, float] = dict.fromkeys([*self._gauges, *self._counters], 0)

@@ -20,22 +20,29 @@ from stages.errors import engine_error
 from stages.gpu import gpu_refusal
 from stages.graphs import GraphedEngine
 from stages.machine import machine_refusal
+from stages.step_cache import FEATURE
 from stages.tiles import MAX_TILE, PLAN, checked_max_tile
 
 OUTPUT = "out_sample"
+UNET, SHALLOW = "unet", "unet_shallow"  # the second where there is a step cache
 logger = logging.getLogger("denoise")
 
 
 def load_unet(
-    folder: Path, device: str, where: str, cuda_graphs: str = "off"
+    folder: Path,
+    device: str,
+    where: str,
+    cuda_graphs: str = "off",
+    has_step_cache: bool = False,
 ) -> "OwnUNet | BlsUNet":
     """The engine in a version's folder of `unet`, in this process if it can run here.
 
     device: where it is to run, `cpu` or `cuda:0`; where it does is the result's `device`.
     where: "denoise"; or "bls", by which an engine is called as well whose library this Python does
-    not have. cuda_graphs: "auto" for those of its calls on a GPU, or "off". Raises ValueError for
-    any other word.
+    not have. cuda_graphs: "auto" for those of its calls on a GPU, or "off". has_step_cache: there
+    is `unet_shallow` too. Raises ValueError for any other word.
     """
+    outputs = {UNET: [OUTPUT, FEATURE], SHALLOW: [OUTPUT]} if has_step_cache else {UNET: [OUTPUT]}
     if where not in ("denoise", "bls"):
         raise ValueError(
             f'The parameter unet of denoise is {where}: it must be "denoise" or "bls".'
@@ -44,15 +51,20 @@ def load_unet(
         raise ValueError(
             f'The parameter cuda_graphs of denoise is {cuda_graphs}: it must be "auto" or "off".'
         )
-    engine = own_engine(folder, device) if where == "denoise" else None
-    if not isinstance(engine, AotiEngine):
+    engines: dict[str, Engine] = {}
+    for name, names in outputs.items() if where == "denoise" else ():
+        found = own_engine(folder.parents[1] / name / folder.name, device, names)
+        if found is not None:
+            engines[name] = found
+    if not any(isinstance(engine, AotiEngine) for engine in engines.values()):
         torch.set_num_threads(1)  # beside the engine there are a few additions a step
-    if engine is None:
-        return BlsUNet(device)
-    if cuda_graphs == "auto" and engine.device != "cpu":
-        room = gpu_memory.graphs_bytes(memory_of(torch.device(engine.device)))
-        engine = GraphedEngine(engine, CudaGraph, room)
-    return OwnUNet(engine)
+    if len(engines) < len(outputs):
+        return BlsUNet(device, outputs)
+    for name, engine in engines.items():
+        if cuda_graphs == "auto" and engine.device != "cpu":
+            room = gpu_memory.graphs_bytes(memory_of(torch.device(engine.device)))
+            engines[name] = GraphedEngine(engine, CudaGraph, room // len(engines))
+    return OwnUNet(engines[UNET], engines.get(SHALLOW))
 
 
 def read_device(value: str) -> str:
@@ -96,45 +108,52 @@ def memory_of(device: torch.device) -> int:
     return int(torch.cuda.get_device_properties(device).total_memory)
 
 
-def own_engine(folder: Path, device: str) -> Engine | None:
+def own_engine(folder: Path, device: str, outputs: list[str]) -> Engine | None:
     """None where this Python has no library for it. Raises for one of another machine."""
+    name = folder.parent.name
     is_compiled = (folder / PACKAGE).is_dir()
     if (folder / PLAN).is_file():
         is_compiled = device != "cpu" and importlib.util.find_spec("tensorrt") is not None
-    if is_compiled and (why := machine_refusal(folder.parents[1], ["unet"])):
+    if is_compiled and (why := machine_refusal(folder.parents[1], [name])):
         raise pb_utils.TritonModelException(why)
-    engine = find_engine(folder, device, [OUTPUT])
+    engine = find_engine(folder, device, outputs)
     if engine is None:
-        logger.warning("no library for the engine in %s here: unet is called by BLS", folder)
+        logger.warning("no library for the engine in %s here: %s is called by BLS", folder, name)
     return engine
 
 
 class OwnUNet:
-    """An engine in this process. device: where it runs, so where the latents belong."""
+    """Engines in this process: the whole UNet's and, with a step cache, its outermost blocks'.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    device: where they run, so where the latents belong.
+    """
+
+    def __init__(self, engine: Engine, shallow: Engine | None = None) -> None:
+        self._engine, self._shallow = engine, shallow
         self.device = torch.device(engine.device)
 
-    def __call__(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def __call__(self, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        engine = self._shallow if FEATURE in inputs else self._engine
+        assert engine is not None
         try:
-            [out_sample] = self._engine(inputs)
+            outputs = engine(inputs)
         except Exception as error:  # the libraries' exceptions share no class of their own
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # what PyTorch keeps, ONNX Runtime may need
             raise engine_error("unet", error) from error
-        return torch.as_tensor(out_sample, device=self.device)
+        return [torch.as_tensor(output, device=self.device) for output in outputs]
 
 
 class BlsUNet:
-    """The model `unet`, called by BLS. device: where the latents belong.
+    """The model `unet`, called by BLS, or `unet_shallow`. device: where the latents belong.
 
+    outputs: of each, by its name.
     Tensors cross as DLPack: those on a GPU stay there, and an answer is not copied out of the
     memory that it shares with Triton, which lives as long as the answer.
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = torch.device(device)
+    def __init__(self, device: str, outputs: dict[str, list[str]]) -> None:
+        self.device, self._outputs = torch.device(device), outputs
         kind = (
             pb_utils.TRITONSERVER_MEMORY_GPU
             if self.device.type == "cuda"
@@ -142,7 +161,8 @@ class BlsUNet:
         )
         self._memory = pb_utils.PreferredMemory(kind, self.device.index or 0)
 
-    def __call__(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def __call__(self, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         tensors = [pb_utils.Tensor.from_dlpack(name, value) for name, value in inputs.items()]
-        out_sample = call_model("unet", tensors, OUTPUT, preferred_memory=self._memory)
-        return from_dlpack(out_sample).to(self.device)
+        name = SHALLOW if FEATURE in inputs else UNET
+        outputs = call_model(name, tensors, self._outputs[name], preferred_memory=self._memory)
+        return [from_dlpack(output).to(self.device) for output in outputs]

@@ -55,7 +55,7 @@ class Export:
 
 EXPORTS = {
     "narrow": Export("narrow"),
-    "wide": Export("wide", ("--safety-checker", "none")),
+    "wide": Export("wide", ("--safety-checker", "none", "--step-cache", "0")),
     "flagging": Export("narrow", flags=True),
     # An engine that denoise runs and one that Triton runs; the text encoder compiles fastest.
     "compiled": Export("narrow", ("--engine", "unet=aoti", "--engine", "text_encoder=aoti")),

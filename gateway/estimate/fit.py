@@ -26,7 +26,11 @@ def check_work(
     request = work.request(limits.prompt_embeds)
     embeds_bytes = request.prompt_embeds.nbytes
     Admission(
-        limits.max_active, settings.memory_budget_mb, embeds_bytes, work.max_tile
+        limits.max_active,
+        settings.memory_budget_mb,
+        embeds_bytes,
+        work.max_tile,
+        work.step_cache,
     ).check_request(request)
 
 

@@ -169,7 +169,7 @@ class Pace:
 
     def _least_of(self, work: Work) -> _Rest:
         now = self._summed_until
-        round_s = work.rows_per_tile * self._row.at_least(work.tile_pixels, now)
+        round_s = work.rows_per_round * self._row.at_least(work.tile_pixels, now)
         return _Rest(work.rounds, round_s, self._decode.at_least(work.latent_pixels, now))
 
     def _advance(self, denoising: list[_Rest], decoding: list[_Rest]) -> float:
@@ -195,7 +195,7 @@ class Pace:
         return _Rest(work.rounds, self._round_s(work), decode_s)
 
     def _round_s(self, work: Work) -> float:
-        return work.rows_per_tile * self._row.of(work.tile_pixels)
+        return work.rows_per_round * self._row.of(work.tile_pixels)
 
     def _speed(self, denoising: Sequence[object], decoding: Sequence[object]) -> float:
         """Of either, of what a machine does that has nothing else; a request is on one machine."""

@@ -7,6 +7,7 @@ import numpy as np
 from stages.limits import SCALE
 from stages.request import Request
 from stages.schedulers import DDIM, Scheduler
+from stages.step_cache import StepCache, full_calls
 from stages.tiles import MAX_TILE, MULTIPLE, Span, spans
 
 
@@ -20,6 +21,8 @@ class Work:
     guidance_scale: float  # above 1, rows double
     max_tile: int = MAX_TILE  # latent pixels, the largest height and width that goes in one piece
     scheduler: Scheduler = DDIM
+    step_cache: StepCache | None = None  # of the repository
+    cache_interval: int = 1  # steps from one call of the whole UNet to the next
 
     @property
     def tiles(self) -> int:
@@ -29,7 +32,17 @@ class Work:
     @property
     def rounds(self) -> int:
         """Tiles predicted in all: denoise takes one a round, beside those of other requests."""
-        return self.scheduler.calls(self.steps) * self.tiles
+        return self._calls * self.tiles
+
+    @property
+    def _calls(self) -> int:
+        """Of the UNet, a tile."""
+        return self.scheduler.calls(self.steps)
+
+    @property
+    def _shallow_calls(self) -> int:
+        """Of these, those of its outermost blocks alone."""
+        return self._calls - full_calls(self._calls, self.cache_interval)
 
     @property
     def rows_per_tile(self) -> int:
@@ -39,6 +52,17 @@ class Work:
     def unet_rows(self) -> int:
         """Rows of UNet batches in all."""
         return self.rounds * self.rows_per_tile
+
+    @property
+    def shallow_rows(self) -> int:
+        """Of these, those of its outermost blocks alone."""
+        return self._shallow_calls * self.tiles * self.rows_per_tile
+
+    @property
+    def rows_per_round(self) -> float:
+        """What a round costs, in rows of the whole UNet: as they are on average, by operations."""
+        saved = 1 - self.step_cache.cost if self.step_cache else 0.0
+        return self.rows_per_tile * (1 - saved * self._shallow_calls / self._calls)
 
     @property
     def tile_pixels(self) -> int:
@@ -69,6 +93,8 @@ class Work:
             safety_check=False,
             max_tile=self.max_tile,
             scheduler=self.scheduler,
+            step_cache=self.step_cache,
+            cache_interval=self.cache_interval,
         )
 
     def _spans(self, side: int) -> tuple[Span, ...]:

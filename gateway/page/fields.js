@@ -1,10 +1,10 @@
 // The form's fields: what they hold, what is wrong with them in their own words, what is remembered.
 
 const $ = (id) => document.getElementById(id);
-const OPTIONAL = ["negative_prompt", "num_inference_steps", "scheduler", "guidance_scale", "noise_level", "seed", "scale", "background"];
+const OPTIONAL = ["negative_prompt", "num_inference_steps", "scheduler", "step_cache", "guidance_scale", "noise_level", "seed", "scale", "background"];
 const NAMES = ["prompt", ...OPTIONAL, "output_format", "safety_check", "fit"];
-// Not the seed, else every picture had the same one; not the scheduler, which is one of this server's.
-const REMEMBERED = NAMES.filter((name) => name !== "seed" && name !== "scheduler");
+// Not the seed, else every picture had the same one; not what only this server may have.
+const REMEMBERED = NAMES.filter((name) => !["seed", "scheduler", "step_cache"].includes(name));
 const SETTINGS = "upscale-settings";
 const SEEDS = [-(2n ** 63n), 2n ** 63n - 1n];
 
@@ -26,7 +26,7 @@ export function entries() {
 /** What POST /estimate asks of the same. */
 export function estimated() {
   const fields = { output_format: $("output_format").value, fit: $("fit").checked };
-  for (const name of ["num_inference_steps", "guidance_scale"]) {
+  for (const name of ["num_inference_steps", "guidance_scale", "step_cache"]) {
     if ($(name).value) fields[name] = Number($(name).value);
   }
   if ($("scheduler").value) fields.scheduler = $("scheduler").value;

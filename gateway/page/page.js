@@ -51,9 +51,13 @@ function showModel() {
   $("limits").textContent = `at most ${megabytes(model.max_body_bytes)} and ${number(model.max_input_pixels)} pixels`;
   $("prompt-note").hidden = model.prompt_has_effect;
   $("noise_level").max = model.max_noise_level;
-  for (const name of ["num_inference_steps", "guidance_scale", "noise_level"]) {
+  for (const name of ["num_inference_steps", "guidance_scale", "noise_level", "step_cache"]) {
     $(name).placeholder = model[name];
   }
+  for (const part of [$("step_cache"), document.querySelector("label[for=step_cache]")]) {
+    part.hidden = !model.has_step_cache;
+  }
+  if (!model.has_step_cache) $("step_cache").value = "";
   const [own, ...others] = model.schedulers;
   const chosen = $("scheduler").value;
   $("scheduler").replaceChildren(

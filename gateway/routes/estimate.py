@@ -29,9 +29,11 @@ from gateway.routes.form import (
     GuidanceScale,
     ResultFormat,
     SchedulerName,
+    StepCacheInterval,
     Steps,
     check_steps,
     filled_in,
+    interval_of,
     scheduler_of,
 )
 from gateway.schemas import Estimate, HTTPError
@@ -61,6 +63,7 @@ class EstimateFields(BaseModel):
     num_inference_steps: Steps = DEFAULT_INFERENCE_STEPS
     guidance_scale: GuidanceScale = None
     scheduler: SchedulerName = ""
+    step_cache: StepCacheInterval = None
     output_format: ResultFormat = "png"
     fit: Fit = False
 
@@ -82,7 +85,9 @@ def estimate_router(
         model, limits = pool.model, await pool.denoise_limits()
         asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
         scheduler = scheduler_of(fields.scheduler, model)
-        work = Work(fields.width, fields.height, *asked, pool.max_tile, scheduler)
+        interval = interval_of(fields.step_cache, model, settings.step_cache)
+        cached = model.step_cache, interval
+        work = Work(fields.width, fields.height, *asked, pool.max_tile, scheduler, *cached)
         if fields.fit and fields.width * fields.height <= settings.max_fit_pixels:
             width, height = fitted(work, fields.output_format, settings, limits)
             work = replace(work, width=width, height=height)
@@ -93,6 +98,7 @@ def estimate_router(
             accepted=reason is None,
             reason=reason,
             unet_rows=work.unet_rows,
+            shallow_rows=work.shallow_rows,
             tiles=work.tiles,
             tile_pixels=work.tile_pixels,
             memory_bytes=work.request(limits.prompt_embeds).memory_bytes,

@@ -23,6 +23,7 @@ from stages.errors import NoSafetyChecker, StageError
 from stages.limits import DEFAULT_INFERENCE_STEPS, MAX_INFERENCE_STEPS, SCALE
 from stages.schedulers import NAMES as SCHEDULERS
 from stages.schedulers import Scheduler
+from stages.step_cache import check_interval
 
 MARKS_BESIDE_PROMPTS = 1000  # commas and brackets of a JSON body
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1  # int64
@@ -53,6 +54,16 @@ SchedulerName = Annotated[
         ' without "Scheduler"; GET /model has those of the served model. Empty, the model\'s own.',
         # Another one is a 400, as the served model decides.
         json_schema_extra={"enum": ["", *SCHEDULERS]},
+    ),
+]
+StepCacheInterval = Annotated[
+    int | None,
+    Field(
+        description="Calls of the whole UNet are so many steps apart; those between reuse what its"
+        " deep part made. Faster, and another picture; 1 is off. Unset, the server's default. For"
+        " models that GET /model says has_step_cache of.",
+        # Another one is a 400, as the served model decides.
+        json_schema_extra={"minimum": 1, "maximum": MAX_INFERENCE_STEPS},
     ),
 ]
 ResultFormat = Annotated[
@@ -104,6 +115,7 @@ class UpscaleFields(BaseModel):
         ),
     ] = None
     scheduler: SchedulerName = ""
+    step_cache: StepCacheInterval = None
     output_format: ResultFormat = "png"
     color_fix: Annotated[
         ColorFix,
@@ -179,6 +191,7 @@ class UpscaleFields(BaseModel):
         if self.scale is not None and (self.width is not None or self.height is not None):
             raise InvalidRequest("Send scale, or width and height; scale is given beside them.")
         scheduler_of(self.scheduler, model)
+        interval_of(self.step_cache, model)
         if self.skips_check(model) and without_checker is SafetyCheck.REFUSE:
             raise InvalidRequest(str(NoSafetyChecker()))
 
@@ -210,8 +223,13 @@ class UpscaleFields(BaseModel):
         red, green, blue = bytes.fromhex(self.background[1:])
         return red, green, blue
 
-    def inputs(self, image: NDArray[np.uint8], model: ServedModel) -> UpscaleInputs:
-        """What Triton is asked for, the model's defaults filled in. image: RGB uint8 [H, W, 3]."""
+    def inputs(
+        self, image: NDArray[np.uint8], model: ServedModel, step_cache: int = 1
+    ) -> UpscaleInputs:
+        """What Triton is asked for, with the defaults of the model, and the server's step_cache.
+
+        image: RGB uint8 [H, W, 3].
+        """
         steps, guidance_scale = filled_in(self.num_inference_steps, self.guidance_scale, model)
         return UpscaleInputs(
             model=model,
@@ -226,6 +244,7 @@ class UpscaleFields(BaseModel):
             color_fix=self.color_fix,
             scheduler=scheduler_of(self.scheduler, model),
             scheduler_name=self.scheduler,
+            step_cache=interval_of(self.step_cache, model, step_cache),
         )
 
 
@@ -243,6 +262,20 @@ def scheduler_of(name: str, model: ServedModel) -> Scheduler:
         return model.schedulers.named(name)
     except StageError as error:
         raise InvalidRequest(str(error)) from error
+
+
+def interval_of(asked: int | None, model: ServedModel, default: int = 1) -> int:
+    """A request's `step_cache`; default: the server's, where the model has a step cache.
+
+    Raises InvalidRequest for one that it cannot have.
+    """
+    if asked is None:
+        return default if model.step_cache else 1
+    try:
+        check_interval(asked, model.step_cache)
+    except StageError as error:
+        raise InvalidRequest(str(error)) from error
+    return asked
 
 
 def filled_in(steps: int, guidance_scale: float | None, model: ServedModel) -> tuple[int, float]:

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from gateway.errors import NotReady
 from gateway.http.error_answers import ErrorAnswers
 from gateway.images.read import FORMATS
+from gateway.routes.form import interval_of
 from gateway.routes.hardware import gpu_info, gpu_stats
 from gateway.schemas import HTTPError, Model, Version
 from gateway.settings import Settings
@@ -28,8 +29,14 @@ def operations_router(
     @router.get("/model", responses={error_answers.status(NotReady()): {"model": HTTPError}})
     async def get_model() -> Model:
         """The served model, its defaults and limits, for a page or a program that offers them."""
+        model = pool.model
         return Model(
-            **{**asdict(pool.model), "schedulers": pool.model.schedulers.names},
+            **{
+                **asdict(model),
+                "schedulers": model.schedulers.names,
+                "has_step_cache": model.step_cache is not None,
+                "step_cache": interval_of(None, model, settings.step_cache),
+            },
             input_formats=[name.lower() for name in FORMATS],
             max_input_pixels=settings.max_input_pixels,
             max_fit_pixels=max(settings.max_fit_pixels, settings.max_input_pixels),

@@ -45,6 +45,7 @@ class UpscaleInputs:
     color_fix: ColorFix = "none"  # the gateway's, not Triton's
     scheduler: Scheduler = DDIM
     scheduler_name: str = ""  # as it was asked for; empty: the model's own
+    step_cache: int = 1  # steps from one call of the whole UNet to the next
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,7 @@ class TritonClient:
                 _tensor("noise_level", [inputs.noise_level], np.int32),
                 _tensor("safety_check", [inputs.safety_check], np.bool_),
                 *_named_scheduler(inputs),
+                *_step_cache(inputs),
             ],
             "timeout": int(timeout_s * 1e6),  # microseconds, in Triton's request parameters
         }
@@ -285,6 +287,12 @@ def _named_scheduler(inputs: UpscaleInputs) -> list[InferInput]:
     """None where none is named: repositories of before there were several know no such input."""
     name = inputs.scheduler_name
     return [_tensor("scheduler", [name.encode()], np.object_)] if name else []
+
+
+def _step_cache(inputs: UpscaleInputs) -> list[InferInput]:
+    """None where it is off, as older repositories know it."""
+    interval = inputs.step_cache
+    return [_tensor("step_cache", [interval], np.int32)] if interval > 1 else []
 
 
 def _tensor(name: str, values: Any, dtype: Any) -> InferInput:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stages.schedulers import DDIM, Schedulers, read_schedulers
+from stages.step_cache import StepCache, read_step_cache
 
 ONLY_DDIM = Schedulers((DDIM,))
 
@@ -19,6 +20,7 @@ class ServedModel:
     has_safety_checker: bool
     prompt_has_effect: bool
     schedulers: Schedulers = ONLY_DDIM
+    step_cache: StepCache | None = None
 
 
 @dataclass(frozen=True)
@@ -41,4 +43,5 @@ def served_model_of(values: dict[str, str]) -> ServedModel:
         # Repositories that were exported before there were such models do not say.
         prompt_has_effect=values.get("prompt_has_effect", "True") == "True",
         schedulers=read_schedulers(values["schedulers"]) if "schedulers" in values else ONLY_DDIM,
+        step_cache=read_step_cache(values.get("step_cache")),
     )

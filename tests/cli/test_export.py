@@ -1,5 +1,6 @@
 """What `upscale export` refuses, before anything large is brought; and how it ends."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -52,6 +53,7 @@ def test_an_output_that_exists_is_refused_before_the_hub_is_asked(
         (["--safety-checker", "nobody/checker"], "There is no nobody/checker"),
         (["--safety-checker", "none", "--engine", "safety_checker=onnx"], "there is no network"),
         (["--variant", "fp8"], "no weights of the variant 'fp8'"),
+        (["--step-cache", "12"], "this UNet has branches from 0, of which the least runs, to "),
         (["--scheduler", "Heun"], "--scheduler Heun is neither a scheduler_config.json nor one of"),
     ],
 )
@@ -77,6 +79,15 @@ def test_the_schedulers_are_told(
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1_000_000}))
     told = export("--output", str(tmp_path / "out"), "--scheduler", "EulerDiscrete")
     assert "Schedulers: EulerDiscrete, the default, DDIM, PNDM, LMSDiscrete," in told
+
+
+def test_what_a_step_cache_saves_and_takes_is_told(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1_000_000}))
+    told = export("--output", str(tmp_path / "out"), "--step-cache", "0")
+    assert re.search(r"Step cache: a call between two full ones takes [\d.]+ % of their", told)
+    assert re.search(r"MEMORY_BUDGET_MB has to hold \d+ MB more for each", told)
 
 
 def test_fp16_on_a_cpu_is_told(

@@ -152,13 +152,15 @@ def test_what_it_will_take_is_told_before_it_is_sent(
     (tmp_path / "9.png").write_text("no image, and its result is there")
     (tmp_path / "out" / "9.png").touch()
     images = sorted(tmp_path.glob("*.png"))
-    done = image(loopback, *images, "-o", tmp_path / "out", "--format", "png", "--steps", "7")
+    options = ("--steps", "7", "--scheduler", "DDIM", "--step-cache", "3")
+    done = image(loopback, *images, "-o", tmp_path / "out", "--format", "png", *options)
     assert done.exit_code == 0
     assert done.output.startswith("About") is (told is not None)
     assert (told or "upscaled") in done.output.splitlines()[0]
     assert len(loopback.estimated) <= len(set(sizes)), "of a size once"
     first = {"width": sizes[0][0], "height": sizes[0][1], "output_format": "png"}
-    assert loopback.estimated[0] == {**first, "num_inference_steps": 7}
+    fields = {"num_inference_steps": 7, "scheduler": "DDIM", "step_cache": 3}
+    assert loopback.estimated[0] == {**first, **fields}
 
 
 def test_quiet_and_json_ask_for_no_forecast(loopback: Loopback, tmp_path: Path) -> None:

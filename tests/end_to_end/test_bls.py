@@ -1,6 +1,7 @@
 """The UNet as a model of its own, which denoise calls by BLS: as TensorRT's engines are."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from tritonclient.grpc import InferenceServerClient
@@ -23,20 +24,25 @@ def repository_with(server: Server, folder: Path, where: str) -> Path:
     return folder
 
 
-def executions(server: Server) -> int:
-    """Of the model unet, by Triton's own statistics."""
+def executions(server: Server, name: str) -> int:
+    """Of a model, by Triton's own statistics."""
     with InferenceServerClient(server.triton_url) as client:
-        return int(client.get_inference_statistics("unet").model_stats[0].execution_count)
+        return int(client.get_inference_statistics(name).model_stats[0].execution_count)
 
 
-def test_pixels_and_calls_are_the_same(server: Server, tmp_path: Path) -> None:
-    fields = {"num_inference_steps": STEPS, "guidance_scale": 9, "seed": 3}
-    expected = server.upscale(IMAGE, **fields)
+def test_pixels_and_calls_are_the_same(servers: Callable[[str], Server], tmp_path: Path) -> None:
+    """Those of unet_shallow as well, which it has with a step cache."""
+    server = servers("wide")
+    fields = {"num_inference_steps": STEPS, "guidance_scale": 9, "seed": 3, "safety_check": False}
     with Server(repository_with(server, tmp_path / "bls", "bls")) as other:
-        before = [*other.counts("unet"), executions(other)]
-        assert other.upscale(IMAGE, **fields) == expected
-        after = [*other.counts("unet"), executions(other)]
-    assert [b - a for a, b in zip(before, after, strict=True)] == [2 * STEPS, STEPS, STEPS]
+        for interval, whole, shallow in ((1, STEPS, 0), (3, 3, 2)):
+            before = [executions(other, name) for name in ("unet", "unet_shallow")]
+            rows, calls = other.counts("unet")
+            picture = other.upscale(IMAGE, step_cache=interval, **fields)
+            assert picture == server.upscale(IMAGE, step_cache=interval, **fields)
+            after = [executions(other, name) for name in ("unet", "unet_shallow")]
+            assert [b - a for a, b in zip(before, after, strict=True)] == [whole, shallow]
+            assert other.counts("unet") == (rows + 2 * STEPS, calls + STEPS)
 
 
 def test_another_word_is_refused_at_the_start(server: Server, tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ DEFAULTS: dict[str, tuple[Any, str, Any]] = {
     "safety_check": (True, "BOOL", np.bool_),
 }
 
-SCHEDULER = (b"", "BYTES", np.object_)  # optional
+OPTIONAL: dict[str, tuple[Any, str, Any]] = {
+    "scheduler": (b"", "BYTES", np.object_),
+    "step_cache": (1, "INT32", np.int32),
+}
 
 
 def infer(server: Server, image: NDArray[np.uint8], **changes: Any) -> InferResult:
@@ -30,7 +33,7 @@ def infer(server: Server, image: NDArray[np.uint8], **changes: Any) -> InferResu
     tensor = InferInput("image", list(image.shape), "UINT8")
     tensor.set_data_from_numpy(image)
     inputs = [tensor]
-    given = {**DEFAULTS, **({"scheduler": SCHEDULER} if "scheduler" in changes else {})}
+    given = {**DEFAULTS, **{name: OPTIONAL[name] for name in OPTIONAL.keys() & changes}}
     for name, (value, datatype, dtype) in given.items():
         tensor = InferInput(name, [1], datatype)
         tensor.set_data_from_numpy(np.array([changes.get(name, value)], dtype))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from gateway.triton.pool import TritonPool
 from gateway.triton.readiness import Readiness
 from gateway.triton.served_model import DenoiseLimits, ServedModel
 from stages.schedulers import Scheduler, Schedulers
+from stages.step_cache import StepCache
 from tests.photographs import file_of, photograph
 
 IMAGE = file_of(photograph("cat", 8, 8))
@@ -34,12 +36,16 @@ MODEL = ServedModel(
 )
 
 
+CACHED = replace(MODEL, step_cache=StepCache(branch=0, channels=2, stride=1, cost=0.25))
+
+
 class FakeTriton:
     """Answers with a black picture, or with what a test sets."""
 
     def __init__(self) -> None:
         self.inputs: list[UpscaleInputs] = []
         self.error: Exception | None = None
+        self.model = MODEL
         self.model_error: Exception | None = None
         self.asked_for_model = 0
         self.delay_s = 0.0
@@ -68,7 +74,7 @@ class FakeTriton:
         self.asked_for_model += 1
         if self.model_error is not None:
             raise self.model_error
-        return MODEL
+        return self.model
 
     async def upscale(
         self,
@@ -160,6 +166,46 @@ def test_defaults_of_the_model_are_filled_in() -> None:
         await post(client, guidance_scale="0", noise_level="0", seed="0")
         inputs = triton.inputs[-1]
         assert (inputs.guidance_scale, inputs.noise_level, inputs.seed) == (0, 0, 0)
+
+    run(use)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "taken"),
+    [
+        (CACHED, {}, 3),
+        (CACHED, {"step_cache": "1"}, 1),
+        (CACHED, {"step_cache": "5"}, 5),
+        (MODEL, {}, 1),
+        (MODEL, {"step_cache": "1"}, 1),
+    ],
+)
+def test_a_step_cache_is_the_operators_unless_a_request_has_its_own(
+    model: ServedModel, fields: dict[str, str], taken: int
+) -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        triton.model = model
+        await readiness.reach()
+        assert (await post(client, **fields)).status_code == 200
+        assert triton.inputs[-1].step_cache == taken
+        told = (await client.get("/model")).json()
+        assert (told["has_step_cache"], told["step_cache"]) == (
+            (True, 3) if model is CACHED else (False, 1)
+        )
+
+    run(use, step_cache=3)
+
+
+def test_a_step_cache_that_there_is_not_is_a_400_that_says_how_to_export() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        await readiness.reach()
+        answers = [
+            await post(client, step_cache="2"),
+            await client.post("/estimate", json={"width": 8, "height": 8, "step_cache": 2}),
+        ]
+        for answer in answers:
+            assert answer.status_code == 400
+            assert "`upscale export --step-cache 0` writes" in answer.json()["detail"]["msg"]
 
     run(use)
 

@@ -8,8 +8,9 @@ import pytest
 
 from gateway.settings import Settings
 from gateway.triton.pool import TritonPool
+from gateway.triton.served_model import ServedModel
 from gateway.warnings import warn, warnings_of
-from tests.gateway.test_app import FakeTriton
+from tests.gateway.test_app import CACHED, MODEL, FakeTriton
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,24 @@ def test_what_is_nearly_a_setting_is_named(name: str, meant: str) -> None:
     others = ["PATH", "HOSTNAME", "HOME", "MAX_WAITING", "TRITON_PORT", "PORTAL", "UPSCALE_URL"]
     [warning] = warnings_of(Settings.from_environment(), [*others, name])
     assert warning == f"{name} is no setting and changes nothing; {meant} is one."
+
+
+@pytest.mark.parametrize(
+    ("model", "interval", "is_warned"), [(MODEL, 3, True), (MODEL, 1, False), (CACHED, 3, False)]
+)
+def test_a_step_cache_that_the_model_has_not_is_named_once_it_is_served(
+    caplog: pytest.LogCaptureFixture, model: ServedModel, interval: int, is_warned: bool
+) -> None:
+    async def main() -> None:
+        triton = FakeTriton()
+        triton.model = model
+        pool = TritonPool(lambda _: triton, 3.0)  # type: ignore[arg-type, return-value]
+        await pool.add("triton:8001").readiness.reach()
+        await warn(Settings.from_environment(step_cache=interval), pool)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert ("STEP_CACHE=3 changes nothing" in caplog.text) == is_warned
 
 
 @pytest.mark.parametrize(("choice", "is_warned"), [("refuse", True), ("skip", False)])

@@ -20,9 +20,11 @@ from stages.errors import (
 )
 from stages.limits import SCALE
 from stages.schedulers import DDIM, Schedulers, schedulers_text
+from stages.step_cache import FEATURE, StepCache
 from tests.model_repository.models import load_model
 from tests.stages.schedules_file import swapped
 from tests.stages.test_loop import UNet, make_loop, zeros
+from tests.stages.test_step_cache import CACHE, Halves
 from tests.stages.triton_stand_in import (
     InferenceRequest,
     InferenceResponse,
@@ -191,10 +193,10 @@ def test_decode_holds_back_what_is_no_picture(monkeypatch: pytest.MonkeyPatch) -
 def test_denoise_holds_back_latents_that_are_not_finite(
     monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    def broken(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        prediction = zeros(inputs)
+    def broken(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        [prediction] = zeros(inputs)
         prediction[0, 0, 0, 0] = value
-        return prediction
+        return [prediction]
 
     [answer] = denoise(monkeypatch, broken)
     assert type(error_of(str(answer.error()))) is BrokenPicture
@@ -213,12 +215,18 @@ INPUTS: dict[str, Any] = {
 }
 
 
-def denoise(monkeypatch: pytest.MonkeyPatch, unet: UNet = zeros, **changes: Any) -> list[Any]:
+def denoise(
+    monkeypatch: pytest.MonkeyPatch,
+    unet: UNet = zeros,
+    cache: StepCache | None = None,
+    **changes: Any,
+) -> list[Any]:
     """What is sent for a request, after all of its steps."""
     model = load_model("denoise", monkeypatch).TritonPythonModel()
     model.max_noise_level, model.has_safety_checker, model.preview = 350, False, None
     model.max_tile = 160
     model.schedulers = Schedulers((DDIM, swapped("EulerDiscrete")[0]))
+    model.step_cache = cache
     model.loop = make_loop(unet)
     request = TritonRequest({**INPUTS, **changes})
     assert model.execute([request]) is None
@@ -246,12 +254,20 @@ def test_denoise_steps_with_the_scheduler_that_is_named(monkeypatch: pytest.Monk
     assert not np.allclose(own, other)
 
 
+def test_denoise_reuses_deep_features_as_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    unet = Halves()
+    denoise(monkeypatch, unet, CACHE, step_cache=[3], num_inference_steps=[5])
+    assert [FEATURE in inputs for inputs in unet.calls] == [False, True, True, False, False]
+
+
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
         ({"safety_check": [True]}, NoSafetyChecker),
         ({"noise_level": [351]}, InvalidRequest),
         ({"scheduler": [b"Heun"]}, InvalidRequest),
+        ({"step_cache": [2]}, InvalidRequest),
+        ({"step_cache": [0]}, InvalidRequest),
         ({"image": np.zeros((3000, 3000, 3), np.uint8)}, ImageTooLarge),
     ],
 )

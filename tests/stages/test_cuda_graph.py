@@ -49,10 +49,10 @@ def test_a_call_is_captured_on_buffers_of_its_own_and_replayed_on_others_numbers
     # Another thread's calls to CUDA are neither captured nor forbidden meanwhile.
     assert captures == [({"stream": "its own", "capture_error_mode": "thread_local"}, 1)]
     assert captured.nbytes == 600
-    first = captured({"timestep": torch.zeros(2, 1), "sample": torch.full((2, 3), 5.0)})
+    [first] = captured({"timestep": torch.zeros(2, 1), "sample": torch.full((2, 3), 5.0)})
     assert torch.equal(first, torch.full((2, 3), 10.0))
     assert torch.equal(given["sample"], torch.ones(2, 3)), "not the caller's own"
-    again = captured({"sample": torch.full((2, 3), 7.0), "timestep": torch.zeros(2, 1)})
+    [again] = captured({"sample": torch.full((2, 3), 7.0), "timestep": torch.zeros(2, 1)})
     assert again is first
     assert torch.equal(first, torch.full((2, 3), 14.0))
     assert engine.calls == 1

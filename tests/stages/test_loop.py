@@ -15,16 +15,15 @@ from stages.admission import Admission
 from stages.errors import Cancelled, DeadlineExceeded, InvalidRequest, OutOfMemory
 from stages.job import Job
 from stages.loop import LOOK_INTERVAL_S, MAX_UNSENT, DenoiseLoop
+from stages.prediction import UNet
 from stages.request import Request
 from tests.server import wait_until
 from tests.stages.schedules_file import swapped
 from tests.stages.test_job import FakeCaller, request, start
 
-UNet = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 
-
-def zeros(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    return torch.zeros_like(inputs["sample"][:, :4])
+def zeros(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    return [torch.zeros_like(inputs["sample"][:, :4])]
 
 
 class AtOnce(Executor):
@@ -178,7 +177,7 @@ def test_a_small_image_beside_a_large_one_takes_a_step_a_round() -> None:
 
 
 def test_a_failed_call_ends_a_large_image_once_and_its_other_tiles_are_not_called() -> None:
-    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def unet(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         calls.append(len(inputs["sample"]))
         raise RuntimeError("broken")
 
@@ -208,7 +207,7 @@ def test_a_cancelled_job_is_dropped_before_the_next_step(place: str) -> None:
 def test_who_goes_away_in_the_last_step_gets_no_answer() -> None:
     """Triton waits half a minute for a stream that is answered after its end."""
 
-    def last_call(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def last_call(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         caller.cancelled = True
         return zeros(inputs)
 
@@ -250,7 +249,7 @@ def test_a_job_past_its_deadline_is_dropped() -> None:
 
 
 def test_an_error_of_a_call_fails_the_jobs_of_that_call_alone() -> None:
-    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def unet(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         if inputs["sample"].shape[-1] == 32:
             raise RuntimeError("broken")
         return zeros(inputs)
@@ -267,7 +266,7 @@ def test_an_error_of_a_call_fails_the_jobs_of_that_call_alone() -> None:
 def with_room_for(rows: int, calls: list[int]) -> UNet:
     """A UNet that notes its calls' rows and has no memory for more than so many."""
 
-    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def unet(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         calls.append(len(inputs["sample"]))
         if calls[-1] > rows:
             raise OutOfMemory("unet: there was not enough memory for this call.")
@@ -288,10 +287,10 @@ def test_a_call_without_memory_goes_in_parts_and_so_do_those_after_it() -> None:
 
 
 def test_parts_change_no_bit() -> None:
-    def noisy(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def noisy(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         if len(inputs["sample"]) > 4:
             raise OutOfMemory("no memory")
-        return inputs["sample"][:, :4].sin()
+        return [inputs["sample"][:, :4].sin()]
 
     together, alone = make_loop(noisy), make_loop(noisy)
     answers = [submit(together, seed=seed, num_inference_steps=2) for seed in range(3)]
@@ -302,7 +301,7 @@ def test_parts_change_no_bit() -> None:
 
 
 def test_one_that_has_no_memory_even_alone_fails_alone() -> None:
-    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def unet(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         if (inputs["class_labels"] == 13).any():
             raise OutOfMemory("unet: there was not enough memory for this call.")
         return zeros(inputs)
@@ -341,7 +340,7 @@ def test_while_a_job_is_made_others_step(running: Callable[..., DenoiseLoop]) ->
             assert let.wait(10)
         start(job)
 
-    def unet(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def unet(inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         time.sleep(0.001)
         return zeros(inputs)
 

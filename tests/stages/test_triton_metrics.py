@@ -41,5 +41,5 @@ def test_closing_deletes_every_metric_before_its_family(metrics: Any) -> None:
     metrics.close()
     gc.collect()
     kinds = [kind for kind, _ in MetricFamily.log]
-    assert kinds == ["metric"] * 10 + ["family"] * 4
+    assert kinds == ["metric"] * 11 + ["family"] * 4
     assert loop.active_count == 0

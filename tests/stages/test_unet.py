@@ -54,7 +54,7 @@ def test_the_latents_belong_where_the_engine_runs(
     assert asked == ["cuda:0"]
     assert loaded.device == torch.device(device)
     sample = torch.ones(1, 7, 8, 8, device=loaded.device)
-    assert loaded({"sample": sample}).device == loaded.device
+    assert loaded({"sample": sample})[0].device == loaded.device
 
 
 def test_an_engine_that_fails_is_named(unet: Any) -> None:
@@ -112,9 +112,52 @@ def test_a_model_that_fails_is_named(unet: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(InferenceRequest, "answer", staticmethod(answer), raising=False)
     called = unet.load_unet(Path("nowhere"), "cpu", "bls")
     assert called.device == torch.device("cpu")
-    assert torch.equal(called({"sample": torch.zeros(1, 2)}), torch.ones(1, 2))
+    assert torch.equal(called({"sample": torch.zeros(1, 2)})[0], torch.ones(1, 2))
     with pytest.raises(EngineFailed, match="unet: no room"):
         called({"sample": torch.zeros(2, 2)})
+
+
+WHOLE = {"sample": torch.zeros(1, 7, 8, 8)}
+SHALLOW = {**WHOLE, "deep_feature": torch.zeros(1, 3, 8, 8)}
+
+
+def test_with_a_step_cache_there_are_two_engines_and_the_inputs_say_which(
+    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[str] = []
+
+    class Named(FakeEngine):
+        def __init__(self, name: str, outputs: list[str]) -> None:
+            super().__init__("cpu")
+            self.name, self.outputs = name, outputs
+
+        def __call__(self, batch: dict[str, Any]) -> list[Any]:
+            calls.append(self.name)
+            return [torch.zeros(1) for _ in self.outputs]
+
+    def find_engine(folder: Path, _: str, outputs: list[str]) -> FakeEngine:
+        return Named(folder.parent.name, outputs)
+
+    monkeypatch.setattr(unet, "find_engine", find_engine)
+    loaded = unet.load_unet(tmp_path / "unet" / "1", "cpu", "denoise", has_step_cache=True)
+    assert [len(loaded(inputs)) for inputs in (WHOLE, SHALLOW)] == [2, 1]
+    assert calls == ["unet", "unet_shallow"]
+
+
+def test_with_a_step_cache_bls_calls_the_model_that_the_inputs_are_of(
+    unet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def answer(name: str, inputs: dict[str, Any]) -> InferenceResponse:
+        calls.append(name)
+        outputs = ["out_sample", "deep_feature"] if name == "unet" else ["out_sample"]
+        return InferenceResponse([Tensor(output, np.zeros((1, 2))) for output in outputs])
+
+    monkeypatch.setattr(InferenceRequest, "answer", staticmethod(answer), raising=False)
+    called = unet.load_unet(Path("nowhere"), "cpu", "bls", has_step_cache=True)
+    assert [len(called(inputs)) for inputs in (WHOLE, SHALLOW)] == [2, 1]
+    assert calls == ["unet", "unet_shallow"]
 
 
 def test_another_word_is_refused(unet: Any) -> None:
@@ -138,7 +181,7 @@ def test_an_answer_of_numpy_becomes_a_tensor(unet: Any) -> None:
         def __call__(self, batch: dict[str, Any]) -> list[Any]:
             return [np.ones((1, 4, 8, 8), np.float32)]
 
-    assert torch.equal(unet.OwnUNet(OnCpu("cpu"))({}), torch.ones(1, 4, 8, 8))
+    assert torch.equal(unet.OwnUNet(OnCpu("cpu"))({})[0], torch.ones(1, 4, 8, 8))
 
 
 def test_a_gpu_that_is_named_and_missing_is_told(
@@ -202,7 +245,7 @@ def test_calls_on_a_gpu_may_be_graphs(
             captured.append(len(inputs["sample"]))
 
         def __call__(self, inputs: dict[str, Any]) -> Any:
-            return 2 * inputs["sample"]
+            return [2 * inputs["sample"]]
 
     class OnGpu(FakeEngine):
         stream = None
@@ -212,7 +255,7 @@ def test_calls_on_a_gpu_may_be_graphs(
     loaded = unet.load_unet(tmp_path, "cuda:0", "denoise", cuda_graphs)
     for _ in range(3):
         sample = torch.ones(3, 7, 8, 8, device="meta")
-        assert loaded({"sample": sample}).shape == sample.shape
+        assert loaded({"sample": sample})[0].shape == sample.shape
     assert captured == ([4] if wrapped else [])
 
 

@@ -136,4 +136,5 @@ def call_engine(
 ) -> NDArray[Any]:
     """Rows in, rows out, copied out of Triton's memory; trace: of the request that it is for."""
     inputs = [pb_utils.Tensor(input_name, np.ascontiguousarray(array))]
-    return np.array(call_model(name, inputs, output_name, trace=trace).as_numpy())
+    [output] = call_model(name, inputs, [output_name], trace=trace)
+    return np.array(output.as_numpy())

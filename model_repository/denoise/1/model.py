@@ -21,6 +21,7 @@ from stages.preview import Preview
 from stages.request import Request
 from stages.schedulers import Schedulers, read_schedulers
 from stages.schedules import Schedules
+from stages.step_cache import StepCache, read_step_cache
 from stages.tiles import refuse_past_plan
 from stages.triton_caller import TritonCaller
 from stages.triton_metrics import Metrics
@@ -38,10 +39,17 @@ class TritonPythonModel:
         self.has_safety_checker = parameters["safety_checker"] != "none"
         folder = Path(__file__).parent
         self.schedulers = read_schedulers(parameters["schedulers"])
+        self.step_cache = read_step_cache(parameters.get("step_cache"))
         schedules = Schedules(folder)
         wanted = read_device(parameters["device"])
         unet_folder = folder.parents[1] / "unet" / "1"
-        unet = load_unet(unet_folder, wanted, parameters["unet"], parameters["cuda_graphs"])
+        unet = load_unet(
+            unet_folder,
+            wanted,
+            parameters["unet"],
+            parameters["cuda_graphs"],
+            has_step_cache=self.step_cache is not None,
+        )
         value = os.environ.get("MAX_TILE") or parameters["max_tile"]
         self.max_tile = max_tile_of(value, unet_folder, unet.device)
         refuse_past_plan("MAX_TILE", self.max_tile, unet_folder)
@@ -64,6 +72,7 @@ class TritonPythonModel:
                 memory_budget_mb=read_memory_budget(parameters["memory_budget_mb"]),
                 prompt_embeds_bytes=math.prod(map(int, dims)) * np.float32().nbytes,
                 max_tile=self.max_tile,
+                step_cache=self.step_cache,
             ),
             max_waiting=int(parameters["max_waiting"]),
             on_round=self.metrics.publish,
@@ -76,7 +85,9 @@ class TritonPythonModel:
         for triton_request in requests:
             caller = TritonCaller(triton_request, self.preview)
             try:
-                request = read_request(triton_request, self.max_tile, self.schedulers)
+                request = read_request(
+                    triton_request, self.max_tile, self.schedulers, self.step_cache
+                )
                 request.validate(self.max_noise_level)
                 if request.safety_check and not self.has_safety_checker:
                     raise NoSafetyChecker
@@ -97,7 +108,9 @@ def read_memory_budget(default: str) -> int:
     return int(value)
 
 
-def read_request(triton_request: Any, max_tile: int, schedulers: Schedulers) -> Request:
+def read_request(
+    triton_request: Any, max_tile: int, schedulers: Schedulers, step_cache: StepCache | None
+) -> Request:
     """Copy the inputs out of Triton's memory, which is gone when execute returns.
 
     The parameter "preview_every" is of a request that wants progress. Raises InvalidRequest for a
@@ -108,7 +121,11 @@ def read_request(triton_request: Any, max_tile: int, schedulers: Schedulers) -> 
     def tensor(name: str) -> Any:
         return pb_utils.get_input_tensor_by_name(triton_request, name).as_numpy()
 
-    scheduler = pb_utils.get_input_tensor_by_name(triton_request, "scheduler")  # None: not given
+    # None where they are not given.
+    scheduler, interval = (
+        pb_utils.get_input_tensor_by_name(triton_request, name)
+        for name in ("scheduler", "step_cache")
+    )
     name = "" if scheduler is None else scheduler.as_numpy()[0].decode("utf-8", "replace")
     return Request(
         image=np.array(tensor("image")),
@@ -122,4 +139,6 @@ def read_request(triton_request: Any, max_tile: int, schedulers: Schedulers) -> 
         scheduler=schedulers.named(name),
         preview_every=int(parameters.get("preview_every", 0)),
         max_tile=max_tile,
+        step_cache=step_cache,
+        cache_interval=1 if interval is None else int(interval.as_numpy()[0]),
     )

@@ -33,7 +33,7 @@ class TritonPythonModel:
     def encode(self, request: Any) -> Any:
         input_ids = self.tokens([read_text(request, name) for name in PROMPTS])
         inputs = [pb_utils.Tensor("input_ids", input_ids)]
-        output = call_model("text_encoder", inputs, "prompt_embeds", trace=request.trace())
+        [output] = call_model("text_encoder", inputs, ["prompt_embeds"], trace=request.trace())
         embeds = np.array(output.as_numpy())  # the memory is Triton's, as long as its answer lives
         return pb_utils.InferenceResponse(
             [

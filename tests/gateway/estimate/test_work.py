@@ -7,6 +7,7 @@ import pytest
 from gateway.estimate.work import Work
 from stages.request import Request
 from stages.schedulers import Scheduler
+from stages.step_cache import StepCache
 
 SIDES = [1, 7, 8, 64, 120, 128, 129, 136, 240, 241, 256, 512, 1000, 1024, 4096]
 
@@ -44,6 +45,20 @@ def test_a_scheduler_may_take_calls_and_memory_of_its_own(steps: int) -> None:
     of_stage = request(work)
     assert of_stage.unet_calls == calls
     assert of_stage.memory_bytes == request(plain).memory_bytes + 3 * 48 * 256 * 64
+
+
+@pytest.mark.parametrize("interval", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("steps", [1, 2, 10])
+def test_a_row_of_the_outermost_blocks_costs_less(steps: int, interval: int) -> None:
+    cache = StepCache(branch=0, channels=4, stride=2, cost=0.25)
+    work = Work(256, 64, steps, 9.0, step_cache=cache, cache_interval=interval)
+    of_stage = request(work)
+    assert work.shallow_rows == 2 * work.tiles * of_stage.shallow_calls
+    whole = work.unet_rows - work.shallow_rows
+    assert work.rows_per_round * work.rounds == pytest.approx(whole + 0.25 * work.shallow_rows)
+    tile = 4 * 4 * 32 * 72 if of_stage.shallow_calls else 0  # a row of 144 x 64 latents
+    plain = request(replace(work, cache_interval=1)).memory_bytes
+    assert of_stage.memory_bytes == plain + 2 * work.tiles * tile
 
 
 def test_a_size_that_no_machine_has_memory_for_takes_none() -> None:

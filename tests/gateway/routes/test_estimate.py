@@ -10,7 +10,7 @@ import pytest
 from gateway.telemetry.durations import timed
 from gateway.triton.readiness import Readiness
 from stages.request import BYTES_PER_PIXEL
-from tests.gateway.test_app import FakeTriton, post, run, watch
+from tests.gateway.test_app import CACHED, FakeTriton, post, run, watch
 
 SMALL = {"width": 64, "height": 48, "num_inference_steps": 10}
 
@@ -29,6 +29,7 @@ def test_what_is_known_without_a_picture() -> None:
             "accepted": True,
             "reason": None,
             "unet_rows": 20,  # the model's guidance is 9
+            "shallow_rows": 0,
             "tiles": 1,
             "tile_pixels": 64 * 48,
             "memory_bytes": BYTES_PER_PIXEL * 64 * 48 + 4 * 77 * 1024 * 4,
@@ -147,6 +148,23 @@ def test_a_scheduler_counts_as_it_steps() -> None:
         assert "this model has EulerDiscrete, PNDM." in answer.json()["detail"]["msg"]
 
     run(use)
+
+
+def test_a_step_cache_counts_its_rows_and_its_memory() -> None:
+    async def use(client: httpx.AsyncClient, triton: FakeTriton, readiness: Readiness) -> None:
+        triton.model = CACHED
+        await readiness.reach()
+        plain, cached, own = [
+            await estimate(client, **fields)
+            for fields in ({"step_cache": 1}, {"step_cache": 4}, {})
+        ]
+        assert [it["unet_rows"] for it in (plain, cached, own)] == [20, 20, 20]
+        # Of ten calls those of 0, 4, 8 and 9 are whole; of the operator's two, 0, 2, 4, 6, 8 and 9.
+        assert [it["shallow_rows"] for it in (plain, cached, own)] == [0, 12, 8]
+        features = 2 * 2 * 4 * 64 * 48  # of two rows
+        assert cached["memory_bytes"] == own["memory_bytes"] == plain["memory_bytes"] + features
+
+    run(use, step_cache=2)
 
 
 @pytest.mark.parametrize(

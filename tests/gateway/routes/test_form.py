@@ -47,6 +47,9 @@ def test_a_scheduler_is_one_of_the_models(name: str) -> None:
         ({"scale": 2, "height": 9}, "Send scale, or width and height"),
         ({"noise_level": 351}, "noise_level is 351; at most 350 is allowed."),
         ({"scheduler": "DDIM"}, "scheduler is DDIM; this model has EulerDiscrete, PNDM."),
+        ({"step_cache": 0}, "step_cache is 0; it must be from 1, which is off, to 1000."),
+        ({"step_cache": 1001}, "step_cache is 1001; it must be from 1, which is off, to 1000."),
+        ({"step_cache": 2}, "step_cache is 2, and this model was exported without a step cache"),
     ],
 )
 def test_what_the_model_cannot_do_is_refused(fields: dict[str, Any], message: str) -> None:

@@ -11,6 +11,7 @@ from gateway.errors import UnknownModel
 from gateway.triton.client import TritonClient
 from gateway.triton.served_model import ServedModel
 from stages.schedulers import Scheduler, schedulers_text
+from stages.step_cache import StepCache, step_cache_text
 
 PARAMETERS = {
     "model_id": "x/y",
@@ -68,6 +69,13 @@ def test_a_repository_of_before_there_were_schedulers_has_ddim() -> None:
     served = [Scheduler("EulerDiscrete"), Scheduler("PNDM", history=3, extra_calls=1)]
     text = schedulers_text(served)
     assert served_model(PARAMETERS | {"schedulers": text}).schedulers.served == tuple(served)
+
+
+def test_a_repository_says_whether_it_has_a_step_cache() -> None:
+    cache = StepCache(branch=0, channels=256, stride=1, cost=0.06)
+    assert served_model(PARAMETERS).step_cache is None
+    written = PARAMETERS | {"step_cache": step_cache_text(cache)}
+    assert served_model(written).step_cache == cache
 
 
 @pytest.mark.parametrize(
