@@ -34,9 +34,10 @@ def attention(
     # Half of it on either side, as PyTorch does: the products of float16 stay small.
     root = op.CastLike(math.sqrt(scale), query)
     scores = op.MatMul(op.Mul(query, root), op.Mul(op.Transpose(key, perm=[0, 1, 3, 2]), root))
-    if attn_mask is not None:
-        if attn_mask.dtype == ir.DataType.BOOL:
-            attn_mask = op.Where(attn_mask, op.CastLike(0.0, query), op.CastLike(-math.inf, query))
+    if attn_mask is not None and attn_mask.dtype == ir.DataType.BOOL:
+        # Chosen, not added to: TensorRT-RTX 1.7.1 fails inside over a sum with -inf in float16.
+        scores = op.Where(attn_mask, scores, op.CastLike(-math.inf, query))
+    elif attn_mask is not None:
         scores = op.Add(scores, attn_mask)
     return op.MatMul(op.Softmax(scores, axis=-1), value)
 

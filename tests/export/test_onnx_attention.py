@@ -62,5 +62,6 @@ def test_it_is_pytorchs_in_the_fewest_nodes(mask: Tensor | None, tmp_path: Path)
     assert Counter(node.op_type for node in onnx.load(optimized).graph.node) == {
         **{"MatMul": 1, "FusedMatMul": 2, "Softmax": 1},  # scales are in the products
         **{"Reshape": 2, "Transpose": 3},  # by constants
-        "Add": 1 if mask is None else 2,
+        "Add": 2 if mask is ADDED else 1,
+        **({"Where": 1} if mask is CAUSAL else {}),
     }
