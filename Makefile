@@ -137,11 +137,12 @@ CONSTRAINED := $(IMAGE) --constraint requirements.txt --constraint requirements-
 NVIDIA_HAS := cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 \
 	cufft curand cusolver cusparse nccl-cu13 nvjitlink nvtx)
 IN_NVIDIAS := $(CONSTRAINED) $(addprefix --no-emit-package ,$(NVIDIA_HAS))
-EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb"));
+EXTRA := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
+	extras = p["project"]["optional-dependencies"];
 image-locks: venv
 	$(CONSTRAINED) -o docker/requirements-gateway.txt pyproject.toml
 	$(IN_NVIDIAS) -o docker/requirements-export.txt --extra export pyproject.toml
-	$(BIN)/python -c '$(EXTRA) print(*p["project"]["optional-dependencies"]["stages"], sep="\n")' \
+	$(BIN)/python -c '$(EXTRA) print(*extras["stages"], *extras["gpu"], sep="\n")' \
 		| $(IN_NVIDIAS) --no-emit-package triton -o docker/requirements-triton.txt -
 	$(BIN)/python -c '$(EXTRA) print(*p["build-system"]["requires"], sep="\n")' \
 		| $(IMAGE) -o docker/requirements-build.txt -
@@ -165,7 +166,7 @@ licences: venv
 	@{ echo '# Licences'; echo; \
 	echo 'Of what the images install, as the packages declare it; `make licences` writes this anew.'; \
 	echo 'The CUDA libraries, which PyTorch brings along where there is a GPU, and the images of Triton'; \
-	echo 'and TensorRT are under the licences of NVIDIA.'; echo; \
+	echo 'and TensorRT are under the licences of NVIDIA. onnxruntime-gpu is under that of onnxruntime.'; echo; \
 	$(BIN)/uvx --quiet pip-licenses==5.5.5 --with-system --python $(BIN)/python --format markdown --packages \
 		$$(sed -n 's/^\([A-Za-z][^=]*\)==.*/\1/p' $(LOCKS) | sort -u); } > docs/licences.md
 

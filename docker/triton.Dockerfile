@@ -12,7 +12,8 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY docker/requirements-triton.txt docker/
 # A folder of its own, before the container's packages: those stay as NVIDIA tested them.
-# PyTorch without the CUDA libraries that the container has, and without its compiler.
+# PyTorch without the CUDA libraries that the container has, and without its compiler. denoise runs the
+# UNet in this ONNX Runtime, whose libraries are among PyTorch's.
 RUN python -m pip install --no-deps --require-hashes --target /opt/stages \
     -r docker/requirements-triton.txt
 

@@ -47,7 +47,7 @@ class OnnxEngine:
 
         Raises DeviceUnavailable where ONNX Runtime would take the CPU in the place of a GPU.
         """
-        import onnxruntime  # noqa: PLC0415 - not in a container with Triton's own backend for it
+        import onnxruntime  # noqa: PLC0415 - Triton's own backend does without
 
         if device != "cpu":
             onnxruntime.preload_dlls()  # cuBLAS and cuDNN, which came as packages of their own
@@ -63,9 +63,9 @@ class OnnxEngine:
         self.device = device
         if device != "cpu" and "CUDAExecutionProvider" not in self.session.get_providers():
             raise DeviceUnavailable(
-                f"{path} cannot run on {device}: ONNX Runtime found no CUDA 12 or cuDNN 9, or a"
-                " driver too old for them; its own lines above say which. Repair that,"
-                f" {ON_THE_CPU}."
+                f"{path} cannot run on {device}: ONNX Runtime found no CUDA or cuDNN of the release"
+                " that it was built with, or a driver too old for them; its own lines above say"
+                f" which. Repair that, {ON_THE_CPU}."
             )
 
     def __call__(self, batch: Batch) -> list[Any]:

@@ -118,7 +118,11 @@ def own_engine(folder: Path, device: str, outputs: list[str]) -> Engine | None:
         raise pb_utils.TritonModelException(why)
     engine = find_engine(folder, device, outputs)
     if engine is None:
-        logger.warning("no library for the engine in %s here: %s is called by BLS", folder, name)
+        logger.warning(
+            "The engine in %s is called through Triton, a millisecond more a step: this Python has"
+            " no library for it (onnxruntime for ONNX, tensorrt for TensorRT).",
+            folder,
+        )
     return engine
 
 

@@ -15,12 +15,16 @@ FOLDERS = {
     "triton": ("/opt/stages", "/opt/upscale"),
     "export": ("/opt/export", "/app"),
 }
-LIMITS_MB = {"gateway": 320, "triton": 2000, "export": 3300}
+LIMITS_MB = {"gateway": 320, "triton": 2400, "export": 3300}
 IMPORTS = {
     "gateway": "import export.download, gateway.app, cli.__main__",
-    "triton": "import PIL, tokenizers, torch",
+    "triton": "import PIL, tokenizers, torch, onnxruntime as ort;"
+    " assert 'CUDAExecutionProvider' in ort.get_available_providers()",
     "export": "import diffusers, onnx, onnxruntime, onnxscript, torch, transformers, cli.export",
 }
+# ONNX Runtime's part for GPUs loads these by name; libcuda comes with the driver.
+CUDA_PROVIDER = "/opt/stages/onnxruntime/capi/libonnxruntime_providers_cuda.so"
+OF_THE_DRIVER = {"libcuda.so.1"}
 
 
 def main() -> None:
@@ -39,10 +43,19 @@ def main() -> None:
         hardened = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")  # noqa: S108
         run = ("podman", "run", "--rm", "--network", "none", *hardened, "--entrypoint", python)
         containers.run(*run, image, "-c", IMPORTS[name])
+        if name == "triton":
+            assert lacking(containers, image) == OF_THE_DRIVER
         sizes = containers.sizes_mb(image, *FOLDERS[name])
         total = sum(sizes.values())
         sys.stdout.write(f"{image}: {total:.0f} MB beside its base {sizes}\n")
         assert total < LIMITS_MB[name], f"{image} takes {total:.0f} MB of {LIMITS_MB[name]}"
+
+
+def lacking(containers: Containers, image: str) -> set[str]:
+    """The libraries that ONNX Runtime needs for a GPU and that neither image nor base has."""
+    run = ("podman", "run", "--rm", "--network", "none", "--entrypoint", "ldd", image)
+    lines = containers.run(*run, CUDA_PROVIDER).splitlines()
+    return {line.split()[0] for line in lines if line.endswith("not found")}
 
 
 if __name__ == "__main__":

@@ -171,6 +171,15 @@ def test_pytorch_brings_no_library_that_nvidias_container_has(name: str) -> None
     assert any("--no-deps --require-hashes" in text for step, text in steps if step == "RUN")
 
 
+def test_denoise_has_onnx_runtime_with_cuda_of_pytorchs_release() -> None:
+    """So it runs the UNet itself, in NVIDIA's container too, and needs no second CUDA there."""
+    packages = pins(DOCKER / "requirements-triton.txt")
+    assert "onnxruntime" not in packages, "the same module without CUDA"
+    release = tuple(map(int, packages["onnxruntime-gpu"].split(".")))
+    assert release >= (1, 27), "built with CUDA 12 before"
+    assert packages["cuda-bindings"].startswith("13."), "PyTorch's CUDA"
+
+
 @pytest.mark.images
 @pytest.mark.parametrize("name", ["triton", "export", "gateway", "build"])
 def test_a_lock_can_be_installed(name: str, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from tests.deploy.dockerfile import DOCKER, ROOT, pins
 
 LOCKS = sorted(DOCKER.glob("requirements-*.txt"))
-# Of the CUDA build of PyTorch, which this table leaves out.
-ON_A_GPU = ("cuda-", "nvidia-", "triton")
+# Not installed without a GPU, so the table's head names them: of the CUDA build of PyTorch, and the
+# twin of onnxruntime.
+ON_A_GPU = ("cuda-", "nvidia-", "triton", "onnxruntime-gpu")
 
 
 def listed() -> dict[str, tuple[str, str]]:

@@ -271,9 +271,12 @@ def test_on_a_cpu_nothing_is_padded_or_captured(
 
 
 def test_a_plan_of_another_tensorrt_is_not_loaded(
-    unet: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    unet: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """But by Triton's own backend, where this Python has no TensorRT at all."""
+    """But by Triton's own backend, where this Python has no TensorRT at all; the start says so."""
     folder = tmp_path / "unet" / "1"
     folder.mkdir(parents=True)
     (folder / "model.plan").touch()
@@ -283,5 +286,9 @@ def test_a_plan_of_another_tensorrt_is_not_loaded(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "tensorrt" or None)
     with pytest.raises(TritonModelException, match="made for gpu H100"):
         unet.load_unet(folder, "cuda:0", "denoise")
+    assert not caplog.messages
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert isinstance(unet.load_unet(folder, "cuda:0", "denoise"), unet.BlsUNet)
+    [told] = caplog.messages
+    assert f"in {folder} is called through Triton" in told
+    assert "tensorrt for TensorRT" in told
