@@ -108,12 +108,30 @@ class Started:
         )
 
 
-@pytest.fixture
-def triton(repositories: Callable[[str], Path], tmp_path: Path) -> Iterator[Started]:
-    started = Started(repositories("narrow"), tmp_path)
+@pytest.fixture(scope="module")
+def started(
+    repositories: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Started]:
+    started = Started(repositories("narrow"), tmp_path_factory.mktemp("scripts"))
     started.start()
     yield started
     started.stop()
+
+
+@pytest.fixture
+def triton(started: Started) -> Started:
+    """It runs: again, where a test before has ended it."""
+    if started.process.poll() is not None:
+        started.stop()
+        started.start()
+    return started
+
+
+def has_started(client: InferenceServerClient) -> bool:
+    try:
+        return bool(client.is_server_ready())
+    except InferenceServerException:  # it starts
+        return False
 
 
 def is_ready(gateway: Gateway) -> bool:
@@ -137,10 +155,6 @@ def test_triton_serves_and_its_other_apis_are_closed_and_it_drains(triton: Start
         triton.drain()
         assert request.done(), "it waits for the request, all three calls of it"
         assert request.result()
-        triton.process.send_signal(signal.SIGTERM)
-        assert triton.process.wait(60) == 0
-        # Where nothing answers, nothing is to be waited for.
-        triton.drain()
 
 
 def test_a_stage_that_dies_or_stands_still_ends_triton_and_pictures_come_again(
@@ -176,6 +190,15 @@ def test_a_stage_that_dies_or_stands_still_ends_triton_and_pictures_come_again(
         assert request.result(), "the gateway asks again"
         wait_until(lambda: is_ready(gateway), 120)
         assert subprocess.run(alive, check=False).returncode == 0
+
+
+def test_triton_ends_when_it_is_asked_to(triton: Started) -> None:
+    with InferenceServerClient(triton.url) as client:
+        wait_until(lambda: has_started(client), 120)
+    triton.process.send_signal(signal.SIGTERM)
+    assert triton.process.wait(60) == 0
+    # Where nothing answers, nothing is to be waited for.
+    triton.drain()
 
 
 @pytest.mark.parametrize("folder", ["", "/nowhere"])
