@@ -13,7 +13,7 @@ from tests.photographs import file_of, photograph
 PHOTOGRAPH = file_of(photograph("cat", 24, 16))
 FORM, JSON = "multipart/form-data", "application/json"
 BOOLEANS = ("0", "1", "no", "yes", "off", "on", "n", "y", "f", "t", "false", "true", "0.0", "1.0")
-STEPS = 4
+STEPS = 2
 
 
 @schemathesis.hook
