@@ -107,19 +107,13 @@ def measure(
 
 
 def diffusers_upscale(task: Task, *, is_compiled: bool) -> Upscale:
-    """As ai-runner calls it: one image at a time, half precision on a GPU, the VAE upcast.
+    """As ai-runner calls it: one image at a time.
 
     The generator is on the CPU, so that the same seed gives the same noise everywhere.
     """
-    has_gpu = torch.cuda.is_available()
-    dtype = torch.float16 if has_gpu else torch.float32
-    pipeline: Any = StableDiffusionUpscalePipeline.from_pretrained(
-        task.model, dtype=dtype, safety_checker=None, local_files_only=True
-    )
-    pipeline.to("cuda" if has_gpu else "cpu")
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = load_pipeline(task.model)
     if is_compiled:  # as diffusers' documentation says
-        mode = "max-autotune" if has_gpu else "default"
+        mode = "max-autotune" if torch.cuda.is_available() else "default"
         pipeline.unet.to(memory_format=torch.channels_last)
         pipeline.unet = torch.compile(pipeline.unet, mode=mode, fullgraph=True)
         pipeline.vae.decode = torch.compile(pipeline.vae.decode, mode=mode, fullgraph=True)
@@ -137,6 +131,17 @@ def diffusers_upscale(task: Task, *, is_compiled: bool) -> Upscale:
         )
 
     return upscale
+
+
+def load_pipeline(model: Path) -> Any:
+    """diffusers' pipeline of a folder; on a GPU, if there is one, in half precision."""
+    has_gpu = torch.cuda.is_available()
+    dtype = torch.float16 if has_gpu else torch.float32
+    pipeline: Any = StableDiffusionUpscalePipeline.from_pretrained(
+        model, dtype=dtype, safety_checker=None, local_files_only=True
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to("cuda" if has_gpu else "cpu")
 
 
 def server_upscale(task: Task, server: UpscaleServer) -> Upscale:

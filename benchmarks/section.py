@@ -1,4 +1,4 @@
-"""A section of RESULTS.md: what was measured, with which command, where and when, and its plot."""
+"""A section of a page: what was measured, with which command, where and when, and its plot."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ from rich.markdown import Markdown
 from gateway.routes.hardware import gpu_info
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-PLOTS = Path(__file__).parent / "plots"
+PLOTS = "plots"  # a folder beside the page
 TOOLS = ("nvidia-pytriton", "onnxruntime", "torch", "diffusers", "numpy")
 MEBIBYTE = 2**20
 mpl.use("Agg")  # files only; no display is needed
@@ -35,9 +35,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *rows])
 
 
-def section(title: str, *parts: str) -> str:
+def section(title: str, *parts: str, program: str = "upscale") -> str:
     """A heading, the command that is running, the parts, and what it ran on."""
-    command = shlex.join(["upscale", *sys.argv[1:]])
+    command = f"{program} {shlex.join(sys.argv[1:])}".rstrip()
     return "\n\n".join([f"## {title}", f"`{command}`", *parts, f"*{conditions()}*"]) + "\n"
 
 
@@ -63,21 +63,21 @@ def installed(package: str) -> str | None:
         return None
 
 
-def plots_folder(*, record: bool) -> Path:
-    """Where plots go: beside RESULTS.md, or `plots` here where the section is only printed."""
-    return PLOTS if record else Path(PLOTS.name)
+def plots_folder(*, record: bool, page: Path = RESULTS) -> Path:
+    """Where plots go: beside the page, or `plots` here where the section is only printed."""
+    return (page.parent if record else Path()) / PLOTS
 
 
-def publish(text: str, *, record: bool) -> None:
-    """Print a section: as it is into a pipe, drawn on a terminal. record: into RESULTS.md too."""
+def publish(text: str, *, record: bool, page: Path = RESULTS) -> None:
+    """Print a section: as it is into a pipe, drawn on a terminal. record: into the page too."""
     console = Console()
     if console.is_terminal:
         console.print(Markdown(text))
     else:
         sys.stdout.write(text)
     if record:
-        old = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
-        RESULTS.write_text(with_section(old, text))
+        old = page.read_text() if page.exists() else "# Results\n"
+        page.write_text(with_section(old, text))
 
 
 def with_section(page: str, text: str) -> str:

@@ -21,6 +21,7 @@ def test_a_section_names_its_command_and_what_it_ran_on(monkeypatch: pytest.Monk
     assert text.startswith("## HTTP\n\n`upscale bench http --image 'a photo.png'`\n\nWords.\n\n*")
     for words in ("cores of", "GiB", "no GPU", "Python 3.", "torch 2.", "nvidia-pytriton 0.7.0"):
         assert words in text
+    assert section("HTTP", program="python -m it").splitlines()[2].startswith("`python -m it bench")
 
 
 def test_a_section_takes_the_place_of_the_one_of_its_title() -> None:
@@ -37,3 +38,4 @@ def test_a_new_section_comes_last() -> None:
 def test_what_is_only_printed_leaves_the_plots_of_the_page() -> None:
     assert plots_folder(record=True).parent == RESULTS.parent
     assert plots_folder(record=False) == Path("plots")
+    assert plots_folder(record=True, page=Path("docs/steps.md")) == Path("docs/plots")
