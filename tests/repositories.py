@@ -90,7 +90,8 @@ def exported(name: str, checkpoint: Callable[[str], Path]) -> Path:
 
 def demo_repository() -> Path:
     """That of the model that is shipped, as `upscale serve` makes it."""
-    return asyncio.run(default_repository(print))
+    with ThreadPoolExecutor(1) as pool:  # Playwright's event loop runs in that of tests of pages
+        return pool.submit(asyncio.run, default_repository(print)).result()
 
 
 @contextmanager
