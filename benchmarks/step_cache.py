@@ -1,13 +1,15 @@
 """What a step cache saves, what it holds, and how far pictures go from those without.
 
 `python -m benchmarks.step_cache` times calls of the x4 upscaler's UNet in full size, with random
-weights, in PyTorch on the CPU: whole ones and those of its outermost blocks in turn, so that other
-work on the machine slows both. An image is so many of each; the law beside it counts operations
-alone. `--demo` draws pictures of the demo model by diffusers' pipeline at every interval, and where
-the package DeepCache is installed, by that too. docs/step-cache.md has both.
+weights, in PyTorch on the CPU: whole ones and those of its outermost blocks in turn, in seconds of
+processors, so that other work on the machine counts little. An image is so many of each; the law
+beside it counts operations alone. `--demo` draws pictures of the demo model by diffusers' pipeline
+at every interval and, where the package DeepCache is installed, by that too. docs/step-cache.md has
+both.
 """
 
 import copy
+import importlib
 import importlib.util
 import statistics
 import time
@@ -22,16 +24,17 @@ import typer
 from diffusers import StableDiffusionUpscalePipeline, UNet2DConditionModel
 from numpy.typing import NDArray
 from rich.console import Console
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.full_size import unet_config
 from benchmarks.photograph import photograph
-from export.step_cache import CachingUNet, ShallowUNet, operations, step_cache_of
+from export.step_cache import CachingUNet, ShallowUNet, step_cache_of
 from stages.step_cache import StepCache, full_calls, is_full
 
 DEMO = Path(__file__).parents[1] / "demo" / "model"
 INTERVALS = (1, 2, 3, 5)
 GUIDED_ROWS, TOKENS = 2, 77
-console = Console(width=120)
+console = Console(width=200)
 
 
 def split_of(unet: Any, branch: int) -> tuple[StepCache, CachingUNet, ShallowUNet]:
@@ -56,30 +59,32 @@ def time_calls(branch: int, side: int, rounds: int, divisor: int) -> None:
         "class_labels": torch.tensor([[20]]),
     }
     took: dict[str, list[float]] = {"whole": [], "shallow": []}
-    feature = whole(**inputs)[1]
-    for _ in range(rounds):
-        began = time.perf_counter()
+    with FlopCounterMode(display=False) as whole_counts:
         feature = whole(**inputs)[1]
-        between = time.perf_counter()
+    with FlopCounterMode(display=False) as shallow_counts:
+        shallow(**inputs, deep_feature=feature)
+    teraflop = whole_counts.get_total_flops() / 1e12
+    cost = shallow_counts.get_total_flops() / whole_counts.get_total_flops()
+    for _ in range(rounds):
+        began = time.process_time()
+        feature = whole(**inputs)[1]
+        between = time.process_time()
         shallow(**inputs, deep_feature=feature)
         took["whole"].append(between - began)
-        took["shallow"].append(time.perf_counter() - between)
+        took["shallow"].append(time.process_time() - between)
     whole_s, shallow_s = (statistics.median(times) for times in took.values())
-    with torch.device("meta"):
-        empty = CachingUNet(UNet2DConditionModel.from_config(unet.config), cache)
-    teraflop = operations(empty) / 1e12
-    feature_mb = GUIDED_ROWS * cache.feature_bytes(128, 128) / 1e6
+    feature_mb = GUIDED_ROWS * cache.feature_bytes(side, side) / 1e6
     console.print(
         f"{cache}\n{rounds} rounds of a row of {side} x {side} latents, {torch.get_num_threads()}"
         f" threads: whole {whole_s:.2f} s, shallow {shallow_s:.3f} s, {shallow_s / whole_s:.4f} of"
-        f" it. A guided job of 128 x 128 keeps {feature_mb:.1f} MB."
+        f" it, by operations {cost:.4f}. A guided job keeps {feature_mb:.1f} MB."
     )
     console.print("| steps | `step_cache` | TFLOP | seconds | times faster | by operations |")
     console.print("|---|---|---|---|---|---|")
     for steps in (20, 50, 75):
         for interval in INTERVALS:
             full = full_calls(steps, interval)
-            by_law = full + cache.cost * (steps - full)
+            by_law = full + cost * (steps - full)
             seconds = GUIDED_ROWS * (full * whole_s + (steps - full) * shallow_s)
             faster = GUIDED_ROWS * steps * whole_s / seconds
             console.print(
@@ -125,9 +130,7 @@ def reusing(unet: Any, parts: tuple[CachingUNet, ShallowUNet], interval: int, ca
 @contextmanager
 def by_package(pipeline: Any, interval: int) -> Iterator[None]:
     """The same by its authors' package."""
-    from DeepCache import DeepCacheSDHelper  # noqa: PLC0415 - no dependency
-
-    helper = DeepCacheSDHelper(pipe=pipeline)
+    helper = importlib.import_module("DeepCache").DeepCacheSDHelper(pipe=pipeline)
     helper.set_params(cache_interval=interval, cache_branch_id=0)
     helper.enable()
     try:
@@ -151,7 +154,7 @@ def compare_pictures(side: int, seeds: int, model: Path = DEMO) -> None:
     """Print how far pictures of a model are from those without a step cache, in levels of 255."""
     pipeline = StableDiffusionUpscalePipeline.from_pretrained(model, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    cache, *parts = split_of(copy.deepcopy(pipeline.unet), 0)
+    cache, whole, shallow = split_of(copy.deepcopy(pipeline.unet), 0)
     console.print(f"{cache}\n| steps | `step_cache` | mean | largest | PSNR, dB | DeepCache's |")
     console.print("|---|---|---|---|---|---|")
     has_package = importlib.util.find_spec("DeepCache") is not None
@@ -160,7 +163,7 @@ def compare_pictures(side: int, seeds: int, model: Path = DEMO) -> None:
         for interval in INTERVALS[1:]:
             apart, largest, package = [], 0, 0
             for seed, expected in enumerate(plain):
-                with reusing(pipeline.unet, (parts[0], parts[1]), interval, steps):
+                with reusing(pipeline.unet, (whole, shallow), interval, steps):
                     found = drawn(pipeline, steps, side, seed)
                 apart.append(np.abs(found - expected).astype(np.float64))
                 largest = max(largest, int(apart[-1].max()))

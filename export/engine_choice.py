@@ -69,6 +69,11 @@ def choose_engines(
         if name not in precision_of and not network.runs_in(precision):
             precision = Precision.FP32
         choices[network.name] = Choice(engine, precision)
+        if (network.beside or network.of) and engine is not Engine.ONNX:
+            raise ExportError(
+                f"unet as {engine} with --step-cache: its two parts were tried in ONNX only. Choose"
+                " --engine unet=onnx, or export without."
+            )
         if reason := choice_refusal(network, choices[network.name], on_gpu):
             raise ExportError(reason)
     return choices

@@ -178,4 +178,4 @@ def operations(network: Any, step_cache: StepCache | None = None) -> int:
         inputs[FEATURE] = torch.zeros(1, *step_cache.feature_size(SIDE, SIDE), device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(**inputs)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())

@@ -135,7 +135,7 @@ def test_a_step_cache_is_offered_where_there_is_one(
     choose(page, 4)
     with page.expect_request("**/estimate") as asked:
         page.get_by_label("Step cache").fill("3")
-    assert asked.value.post_data_json["step_cache"] == 3
+    assert '"step_cache":3' in (asked.value.post_data or "")
     rows = cached.metric("upscale_denoise_unet_total", of="shallow_rows")
     submit(page)
     expect(page.get_by_role("link", name="Download")).to_be_visible()

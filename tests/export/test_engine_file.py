@@ -16,7 +16,7 @@ from export.triton_config import read_config
 
 DIMS = {"latents": [4, -1, -1], "image": [-1, -1, 3]}
 VAE_DECODER = next(network for network in NETWORKS if network.name == "vae_decoder")
-WRITTEN = Written(lambda _: torch.zeros(1), Measured(0.0, DIMS), "cpu", profiles=2)
+WRITTEN = Written(lambda _: [torch.zeros(1)], Measured(0.0, DIMS), "cpu", profiles=2)
 
 
 @pytest.mark.parametrize("engine", Engine)

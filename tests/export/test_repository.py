@@ -193,7 +193,7 @@ def test_one_network_is_in_memory_at_a_time_and_each_is_told(
         assert [ref() for ref in modules] == [None] * len(modules), "let go of the one before"
         assert re.search(rf"{network.name}: onnx fp32, [\d.]+ .?B in float32", said.getvalue())
         modules.append(weakref.ref(module))
-        return Written(lambda _: next(module.parameters()), Measured(0.0, {}), "cpu")
+        return Written(lambda _: [next(module.parameters())], Measured(0.0, {}), "cpu")
 
     monkeypatch.setattr(repository, "write_engine", write)
     monkeypatch.setattr(repository, "fit_config", lambda *_: None)

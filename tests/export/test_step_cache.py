@@ -113,10 +113,13 @@ def test_both_parts_are_of_one_engine(checkpoints: Callable[[str], Path]) -> Non
     checkpoint = find_checkpoint(str(checkpoints("narrow")), None, None, None, cache_branch=0)
     networks = networks_of(checkpoint)
     assert [network.name for network in networks][1:3] == [UNET, SHALLOW]
-    chosen = choose_engines(networks, ["unet=aoti"], ["unet=bf16"], on_gpu=False)
-    assert chosen[UNET] == chosen[SHALLOW] == Choice(Engine.AOTI, Precision.BF16)
+    chosen = choose_engines(networks, [], ["unet=fp16"], on_gpu=False)
+    assert chosen[UNET] == chosen[SHALLOW] == Choice(Engine.ONNX, Precision.FP16)
     with pytest.raises(ExportError, match="there is no network 'unet_shallow'"):
         choose_engines(networks, ["unet_shallow=onnx"], [], on_gpu=False)
+    for engine in ("aoti", "tensorrt"):
+        with pytest.raises(ExportError, match=f"unet as {engine} with --step-cache: .* unet=onnx"):
+            choose_engines(networks, [f"unet={engine}"], [], on_gpu=False)
     without = networks_of(replace(checkpoint, step_cache=None))
     assert SHALLOW not in [network.name for network in without]
 

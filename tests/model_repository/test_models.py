@@ -19,11 +19,12 @@ from stages.errors import (
     error_of,
 )
 from stages.limits import SCALE
+from stages.prediction import UNet
 from stages.schedulers import DDIM, Schedulers, schedulers_text
 from stages.step_cache import FEATURE, StepCache
 from tests.model_repository.models import load_model
 from tests.stages.schedules_file import swapped
-from tests.stages.test_loop import UNet, make_loop, zeros
+from tests.stages.test_loop import make_loop, zeros
 from tests.stages.test_step_cache import CACHE, Halves
 from tests.stages.triton_stand_in import (
     InferenceRequest,
