@@ -26,15 +26,13 @@ from gateway.images.write import OutputFormat, check_size
 from gateway.results.store import ResultStore
 from gateway.routes.answer import FileAnswer, UpscaleAnswer
 from gateway.routes.base64_image import decode_image
+from gateway.routes.defaults import filled_in, interval_of, scheduler_of
 from gateway.routes.events import RequestEvents
 from gateway.routes.form import (
     UpscaleFields,
     UpscaleForm,
     UpscaleJson,
-    filled_in,
     form_of_json,
-    interval_of,
-    scheduler_of,
 )
 from gateway.settings import Settings
 from gateway.telemetry.durations import timed, when_timed

@@ -24,6 +24,7 @@ from gateway.http.capacity import Capacity
 from gateway.http.entrance import ESTIMATES
 from gateway.http.error_answers import NO_CAPACITY, ErrorAnswers
 from gateway.http.json_body import MEDIA_TYPE, fields_of_json, validated
+from gateway.routes.defaults import check_steps, filled_in, interval_of, scheduler_of
 from gateway.routes.form import (
     Fit,
     GuidanceScale,
@@ -31,10 +32,6 @@ from gateway.routes.form import (
     SchedulerName,
     StepCacheInterval,
     Steps,
-    check_steps,
-    filled_in,
-    interval_of,
-    scheduler_of,
 )
 from gateway.schemas import Estimate, HTTPError
 from gateway.settings import Settings

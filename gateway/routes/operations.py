@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from gateway.errors import NotReady
 from gateway.http.error_answers import ErrorAnswers
 from gateway.images.read import FORMATS
-from gateway.routes.form import interval_of
+from gateway.routes.defaults import interval_of
 from gateway.routes.hardware import gpu_info, gpu_stats
 from gateway.schemas import HTTPError, Model, Version
 from gateway.settings import Settings

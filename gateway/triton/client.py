@@ -211,8 +211,7 @@ class TritonClient:
                 _tensor("guidance_scale", [inputs.guidance_scale], np.float32),
                 _tensor("noise_level", [inputs.noise_level], np.int32),
                 _tensor("safety_check", [inputs.safety_check], np.bool_),
-                *_named_scheduler(inputs),
-                *_step_cache(inputs),
+                *_optional(inputs),
             ],
             "timeout": int(timeout_s * 1e6),  # microseconds, in Triton's request parameters
         }
@@ -283,16 +282,11 @@ class TritonClient:
         )
 
 
-def _named_scheduler(inputs: UpscaleInputs) -> list[InferInput]:
-    """None where none is named: repositories of before there were several know no such input."""
-    name = inputs.scheduler_name
-    return [_tensor("scheduler", [name.encode()], np.object_)] if name else []
-
-
-def _step_cache(inputs: UpscaleInputs) -> list[InferInput]:
-    """None where it is off, as older repositories know it."""
-    interval = inputs.step_cache
-    return [_tensor("step_cache", [interval], np.int32)] if interval > 1 else []
+def _optional(inputs: UpscaleInputs) -> list[InferInput]:
+    """What is asked for otherwise than by default: older repositories know no such inputs."""
+    name, interval = inputs.scheduler_name, inputs.step_cache
+    tensors = [_tensor("scheduler", [name.encode()], np.object_)] if name else []
+    return tensors + ([_tensor("step_cache", [interval], np.int32)] if interval > 1 else [])
 
 
 def _tensor(name: str, values: Any, dtype: Any) -> InferInput:
