@@ -1,7 +1,11 @@
 """Requests of every scheduler through the whole server."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from export.schedulers import made_of
+from export.schedulers import chosen_scheduler, made_of, name_of
 from stages.schedulers import NAMES
 from tests.end_to_end.test_ensemble import infer
 from tests.end_to_end.test_parity import pad, pipeline_of
 from tests.photographs import file_of, photograph, pixels_of
 from tests.server import Server, wait_until
+from tests.tiny_pipeline import BETAS
 
 NUMBERS = (1, 2, 5, 20, 50)
 # In the short run each once, at a number that the export wrote or did not.
@@ -34,11 +39,35 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def by_diffusers(checkpoint: Path, name: str, steps: int) -> Any:
-    """The picture of diffusers' pipeline with this scheduler swapped in."""
+# A scheduler_config.json's class and options: every kind of sigmas, spacing, end and solver once.
+CONFIGURATIONS: list[dict[str, Any]] = [
+    {
+        "_class_name": "DPMSolverMultistepScheduler",
+        "use_karras_sigmas": True,
+        "final_sigmas_type": "sigma_min",
+        "solver_type": "heun",
+    },
+    {
+        "_class_name": "DPMSolverMultistepScheduler",
+        "use_lu_lambdas": True,
+        "timestep_spacing": "trailing",
+        "solver_order": 3,
+    },
+    {
+        "_class_name": "UniPCMultistepScheduler",
+        "predict_x0": False,
+        "final_sigmas_type": "sigma_min",
+        "timestep_spacing": "leading",
+        "steps_offset": 1,
+    },
+]
+
+
+def by_diffusers(checkpoint: Path, own: Any, name: str, steps: int) -> Any:
+    """The picture of diffusers' pipeline with this scheduler swapped in for its own."""
     pipeline = pipeline_of(checkpoint)
-    own = pipeline.scheduler
-    pipeline.scheduler = made_of(own, name) if name != "DDIM" else own
+    before = pipeline.scheduler
+    pipeline.scheduler = own if name_of(own) == name else made_of(own, name)
     try:
         output = pipeline(
             image=pad(photograph("cat", 61, 45)),
@@ -47,7 +76,7 @@ def by_diffusers(checkpoint: Path, name: str, steps: int) -> Any:
             **FIELDS,
         )
     finally:
-        pipeline.scheduler = own
+        pipeline.scheduler = before
     return np.asarray(output.images[0])[: 4 * 45, : 4 * 61]
 
 
@@ -75,7 +104,7 @@ def test_pixels_are_those_of_diffusers_alone_and_in_company(
     architecture: str,
     steps: dict[str, int],
 ) -> None:
-    server = servers(architecture)
+    server, checkpoint = servers(architecture), checkpoints(architecture)
     rows, calls = server.counts("unet")
     with ThreadPoolExecutor(len(steps)) as pool:
         together = list(pool.map(lambda item: upscaled(server, *item), steps.items()))
@@ -83,13 +112,38 @@ def test_pixels_are_those_of_diffusers_alone_and_in_company(
     assert after_calls - calls < (after_rows - rows) / 2, "of two rows each, so they shared calls"
     pictures = set()
     for (name, number), result in zip(steps.items(), together, strict=True):
-        expected = by_diffusers(checkpoints(architecture), name, number)
+        expected = by_diffusers(checkpoint, pipeline_of(checkpoint).scheduler, name, number)
         actual = pixels_of(result)
         assert np.abs(actual.astype(int) - expected).max() <= 1, name
         assert expected.std() > 10, "a flat picture would prove nothing"
         assert upscaled(server, name, number) == result, name
         pictures.add(result)
     assert len(pictures) == len(steps) or max(steps.values()) <= 2, "with few steps some agree"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=" ".join)
+def test_options_of_a_configuration_are_those_of_diffusers(
+    checkpoints: Callable[[str], Path], tmp_path: Path, configuration: dict[str, Any]
+) -> None:
+    """Of the scheduler that the export is told to take, and of those that take them over."""
+    checkpoint, file = checkpoints("narrow"), tmp_path / "scheduler_config.json"
+    trained = pipeline_of(checkpoint).scheduler.config
+    kept = {name: trained[name] for name in (*BETAS, "prediction_type")}
+    file.write_text(json.dumps({**kept, **configuration}))
+    repository = tmp_path / "repository"
+    command = [sys.executable, "-m", "cli", "export", "--model", str(checkpoint)]
+    command += ["--output", str(repository), "--scheduler", str(file), "--precision", "fp32"]
+    subprocess.run(command, check=True)
+    own = chosen_scheduler(None, str(file))
+    with Server(repository) as server:
+        names = server.get("/model").json()["schedulers"]
+        assert names[0] == name_of(own)
+        assert len(names) >= 6
+        for name, steps in product(names, (3, 20)):
+            actual = pixels_of(upscaled(server, name, steps))
+            expected = by_diffusers(checkpoint, own, name, steps)
+            assert np.abs(actual.astype(int) - expected).max() <= 1, (name, steps)
 
 
 def test_a_short_request_of_another_scheduler_shares_calls(server: Server) -> None:

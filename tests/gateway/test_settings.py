@@ -17,6 +17,7 @@ OF_OTHERS = {
     "HF_ENDPOINT",  # of the hub's library
     "HTTPS_PROXY",  # the same
     "MODEL_ID",
+    "OMP_NUM_THREADS",  # of PyTorch's
     "OTEL_EXPORTER_OTLP_HEADERS",
     "SOAK_S",  # of a test
     "TORCH_BACKEND",  # of make
