@@ -5,6 +5,7 @@ plot. `--model FOLDER` is a diffusers folder, which is exported first; `--reposi
 what was exported of it already.
 """
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -209,7 +210,7 @@ def main(
     curved = curvature(load_pipeline(model), pictures, **options)
     with ExitStack() as stack:
         if url is None and repository is None and model == DEMO:
-            repository = default_repository(console.print)
+            repository = asyncio.run(default_repository(console.print))
         elif url is None and repository is None:
             repository = Path(stack.enter_context(tempfile.TemporaryDirectory()), "repository")
             export(model, repository, "")

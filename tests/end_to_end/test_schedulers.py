@@ -44,14 +44,14 @@ CONFIGURATIONS: list[dict[str, Any]] = [
     {
         "_class_name": "DPMSolverMultistepScheduler",
         "use_karras_sigmas": True,
-        "final_sigmas_type": "sigma_min",
-        "solver_type": "heun",
+        "final_sigmas_type": "sigma_min",  # with Heun's steps diffusers divides 0 by 0 at the end
     },
     {
         "_class_name": "DPMSolverMultistepScheduler",
         "use_lu_lambdas": True,
         "timestep_spacing": "trailing",
         "solver_order": 3,
+        "solver_type": "heun",
     },
     {
         "_class_name": "UniPCMultistepScheduler",
