@@ -8,23 +8,28 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from export.checkpoint import Checkpoint, load_checkpoint
-from export.networks import NETWORKS, Network
+from export.networks import NETWORKS, Network, split
 from export.onnx_engine import export_onnx
 from export.precision import Precision, in_precision
 from export.repository import SOURCES
 from export.tensorrt_engine import export_tensorrt
 from export.triton_config import read_config
+from stages.step_cache import StepCache
 
 VERSION = "1.7.1.116"
 WHEELS = [f"tensorrt-rtx-cu12-{part}=={VERSION}" for part in ("libs", "bindings")]
+# Of the tiny checkpoint, whose UNet has 16 channels outermost.
+STEP_CACHE = StepCache(branch=0, channels=16, stride=1, cost=0.13)
+UNET = next(network for network in NETWORKS if network.name == "unet")
 CASES = [
     (network, precision)
-    for network in NETWORKS
+    for network in (*NETWORKS, *split(UNET, STEP_CACHE))
     for precision in Precision
     if network.runs_in(precision)
 ]
@@ -48,21 +53,26 @@ def _tensorrt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def checkpoint(checkpoints: Callable[[str], Path]) -> Checkpoint:
-    return load_checkpoint(str(checkpoints("narrow")), None, None, None)
+    narrow = load_checkpoint(str(checkpoints("narrow")), None, None, None)
+    return replace(narrow, step_cache=STEP_CACHE)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("network", "precision"), CASES, ids=[f"{network.name}-{p}" for network, p in CASES]
+    ("network", "precision"),
+    CASES,
+    ids=[f"{network.name}{'-caching' * bool(network.beside)}-{p}" for network, p in CASES],
 )
 def test_a_plan_is_built(
     network: Network, precision: Precision, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     """Through the export's own code, with all of its profiles."""
     module = in_precision(network.module(checkpoint).eval().requires_grad_(False), precision)
-    graph, plan = tmp_path / "model.onnx", tmp_path / "model.plan"
+    folder = tmp_path / network.name / "1"
+    folder.mkdir(parents=True)
+    graph, plan = folder / "model.onnx", folder / "model.plan"
     export_onnx(network, module, checkpoint, graph)
     rows = read_config(SOURCES / network.name / "config.pbtxt").max_batch_size
     profiles = export_tensorrt(network, checkpoint, graph, plan, rows)
-    assert profiles == (2 if network.name in {"unet", "vae_decoder"} else 1)
+    assert profiles == (2 if network.name in {"unet", "unet_shallow", "vae_decoder"} else 1)
     assert plan.stat().st_size > 0
