@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JAVASCRIPT_SDK := tests/end_to_end/javascript_sdk
-# How many files of tests run at once; each worker starts the servers that its files need, once. Tests
-# wait half of their time, so there may be more of them than cores.
-WORKERS ?= 3
+# How many files of tests run at once; each worker starts the servers that its files need, once. On two
+# cores four take 0.85 of the time of two, since tests wait for half of it.
+WORKERS ?= 2
 # What pytest is to print or to run beside, as `make test TESTS=--durations=10`.
 TESTS ?=
 # Where Python may not keep what it has compiled, each process compiles torch and diffusers anew: 9 s.
