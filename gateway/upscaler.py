@@ -26,7 +26,7 @@ from gateway.images.write import OutputFormat, check_size
 from gateway.results.store import ResultStore
 from gateway.routes.answer import FileAnswer, UpscaleAnswer
 from gateway.routes.base64_image import decode_image
-from gateway.routes.defaults import filled_in, interval_of, scheduler_of
+from gateway.routes.defaults import work_of
 from gateway.routes.events import RequestEvents
 from gateway.routes.form import (
     UpscaleFields,
@@ -112,12 +112,10 @@ class Upscaler:
         if not form.fit:
             return self.settings.max_input_pixels, None
         limits = await self.pool.denoise_limits()
-        asked = filled_in(form.num_inference_steps, form.guidance_scale, model)
-        scheduler = scheduler_of(form.scheduler, model)
-        cached = model.step_cache, interval_of(form.step_cache, model, self.settings.step_cache)
+        max_tile, step_cache = self.pool.max_tile, self.settings.step_cache
 
         def fit(width: int, height: int) -> tuple[int, int]:
-            work = Work(width, height, *asked, self.pool.max_tile, scheduler, *cached)
+            work = work_of(form, width, height, model, max_tile, step_cache)
             return fitted(work, output_format, self.settings, limits)
 
         return max(self.settings.max_fit_pixels, self.settings.max_input_pixels), fit

@@ -1,6 +1,9 @@
 """What fields mean for the served model: its defaults filled in, and what it cannot do refused."""
 
+from typing import Protocol
+
 from gateway.errors import InvalidRequest
+from gateway.estimate.work import Work
 from gateway.triton.served_model import ServedModel
 from stages.errors import StageError
 from stages.limits import MAX_INFERENCE_STEPS
@@ -43,4 +46,31 @@ def filled_in(steps: int, guidance_scale: float | None, model: ServedModel) -> t
     return (
         steps if steps >= 1 else model.num_inference_steps,
         model.guidance_scale if guidance_scale is None else guidance_scale,
+    )
+
+
+class Asked(Protocol):
+    """The fields that a request's work goes by, beside its image."""
+
+    num_inference_steps: int
+    guidance_scale: float | None
+    scheduler: str
+    step_cache: int | None
+
+
+def work_of(
+    asked: Asked, width: int, height: int, model: ServedModel, max_tile: int, step_cache: int
+) -> Work:
+    """What an image of width x height pixels takes. max_tile, step_cache: the server's.
+
+    Raises InvalidRequest for what the model does not have.
+    """
+    return Work(
+        width,
+        height,
+        *filled_in(asked.num_inference_steps, asked.guidance_scale, model),
+        max_tile,
+        scheduler_of(asked.scheduler, model),
+        model.step_cache,
+        interval_of(asked.step_cache, model, step_cache),
     )

@@ -24,7 +24,7 @@ from gateway.http.capacity import Capacity
 from gateway.http.entrance import ESTIMATES
 from gateway.http.error_answers import NO_CAPACITY, ErrorAnswers
 from gateway.http.json_body import MEDIA_TYPE, fields_of_json, validated
-from gateway.routes.defaults import check_steps, filled_in, interval_of, scheduler_of
+from gateway.routes.defaults import check_steps, work_of
 from gateway.routes.form import (
     Fit,
     GuidanceScale,
@@ -80,11 +80,8 @@ def estimate_router(
         content = b"".join([piece async for piece in request.stream()])
         fields = validated(EstimateFields, fields_of_json(content, MAX_MARKS))
         model, limits = pool.model, await pool.denoise_limits()
-        asked = filled_in(fields.num_inference_steps, fields.guidance_scale, model)
-        scheduler = scheduler_of(fields.scheduler, model)
-        interval = interval_of(fields.step_cache, model, settings.step_cache)
-        cached = model.step_cache, interval
-        work = Work(fields.width, fields.height, *asked, pool.max_tile, scheduler, *cached)
+        size = fields.width, fields.height
+        work = work_of(fields, *size, model, pool.max_tile, settings.step_cache)
         if fields.fit and fields.width * fields.height <= settings.max_fit_pixels:
             width, height = fitted(work, fields.output_format, settings, limits)
             work = replace(work, width=width, height=height)

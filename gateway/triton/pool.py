@@ -148,14 +148,14 @@ class TritonPool:
         """
         now = asyncio.get_running_loop().time
         ended, steps = 0, inputs.num_inference_steps
+        tell = on_progress or (lambda _: None)
 
         def pass_on(progress: Progress | Decoding) -> None:
             nonlocal steps
             steps = progress.steps if isinstance(progress, Progress) else steps
-            if on_progress is not None:
-                on_progress(progress)
+            tell(progress)
 
-        heard = None if on_progress is None else pass_on
+        heard = on_progress and pass_on
         while True:
             triton = await self._next(inputs.model, deadline)
             try:
@@ -164,8 +164,7 @@ class TritonPool:
                 ended += not isinstance(error, TritonRefused)
                 if ended == MAX_ENDED:
                     raise
-            if on_progress is not None:
-                on_progress(Progress(0, steps, None))  # of all tiles, as it was told before
+            tell(Progress(0, steps, None))  # of all tiles, as it was told before
 
     @property
     def max_tile(self) -> int:
